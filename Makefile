@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Builds every image that unittests.cfg names, in each of its modes, under
+# build/: build/MODE/TEST.rom, .elf and .info (docs/result-stream.md).
+#
+#	make			the images
+#	make V=1		the same, and shows the commands
+#	make guests		images of the runner's own tests (tests/guests/)
+#	make clean
+#
+# Settings come from config.mk, which configure writes; see ./configure --help.
+
+-include config.mk
+
+srcdir	?= .
+CC	?= gcc
+LD	?= ld
+AR	?= ar
+OBJCOPY	?= objcopy
+
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+ifeq ($(origin AR),default)
+AR	:= ar
+endif
+ifeq ($(origin LD),default)
+LD	:= ld
+endif
+
+MODES	:= x86_64 pae i386
+B	:= build
+
+# Large enough for every test; a multiple of 64 KiB, 2 MiB at most.
+ROM_SIZE ?= 0x40000
+
+Q	:= $(if $(V),,@)
+say	= $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all guests clean
+
+all:
+
+# What to build is written in the cfg files, so that a new test is one C file
+# and one stanza: words like x86_64/hello, one for each mode of each file.
+images_of = $(shell awk -f $(srcdir)/scripts/images.awk $(1))
+
+SUITE	:= $(call images_of,$(srcdir)/unittests.cfg)
+GUESTS	:= $(call images_of,$(wildcard $(srcdir)/tests/guests/unittests.cfg))
+
+all: $(SUITE:%=$(B)/%.rom)
+guests: $(GUESTS:%=$(B)/%.rom)
+
+CFLAGS	?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) -ffreestanding -fno-pic -fno-stack-protector \
+	-fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-strict-aliasing \
+	-fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections \
+	-mgeneral-regs-only -mno-red-zone -fcf-protection=none \
+	-Wall -Wextra -Wstrict-prototypes -Wmissing-declarations -Wno-unused-parameter \
+	$(WERROR) -I$(srcdir)/lib -I$(srcdir)/lib/x86 \
+	-ffile-prefix-map=$(srcdir)/= -MMD -MP
+
+FLAGS_x86_64	:= -m64 -DMODE_X86_64 -DMODE_NAME='"x86_64"'
+FLAGS_pae	:= -m32 -march=i686 -DMODE_PAE -DMODE_NAME='"pae"'
+FLAGS_i386	:= -m32 -march=i686 -DMODE_I386 -DMODE_NAME='"i386"'
+LD_x86_64	:= -m elf_x86_64
+LD_pae		:= -m elf_i386
+LD_i386		:= -m elf_i386
+
+LIB_SOURCES	:= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/lib/*.c $(srcdir)/lib/x86/*.c \
+			$(srcdir)/lib/x86/*.S))
+# The linker script is not an object, and rom.S and start.S are linked by name.
+LIB_SOURCES	:= $(filter-out %.lds.S %/rom.S %/start.S,$(LIB_SOURCES))
+
+# A test is one file or a folder of files, in x86/ or (the runner's) tests/guests/.
+test_sources	= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/x86/$(1).c $(srcdir)/x86/$(1)/*.[cS] \
+			$(srcdir)/tests/guests/$(1).c))
+objects		= $(addsuffix .o,$(addprefix $(B)/$(1)/,$(basename $(2))))
+
+# $(1): mode
+define mode_rules
+$(B)/$(1)/lib.a: $(call objects,$(1),$(LIB_SOURCES))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+
+$(B)/$(1)/image.lds: $(srcdir)/lib/x86/image.lds.S $$(wildcard config.mk) | $(B)/$(1)/lib/x86/
+	$$(Q)$$(CC) $$(FLAGS_$(1)) -DROM_SIZE=$$(ROM_SIZE) -E -P -x assembler-with-cpp $$< -o $$@
+
+$(B)/$(1)/%.o: $(srcdir)/%.c $$(wildcard config.mk) | dirs
+	$$(call say,CC,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(FLAGS_$(1)) -DTEST_NAME='"$$(TEST_NAME)"' -c -o $$@ $$<
+
+$(B)/$(1)/%.o: $(srcdir)/%.S $$(wildcard config.mk) | dirs
+	$$(call say,AS,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
+endef
+$(foreach mode,$(MODES),$(eval $(call mode_rules,$(mode))))
+
+# $(1): mode, $(2): test
+define image_rules
+$(call objects,$(1),$(call test_sources,$(2))): TEST_NAME := $(2)
+$(B)/$(1)/$(2).elf: $(call objects,$(1),lib/x86/start.S lib/x86/rom.S $(call test_sources,$(2))) \
+		$(B)/$(1)/lib.a $(B)/$(1)/image.lds
+	$$(call say,LD,$$@)
+	$$(if $(call test_sources,$(2)),,@echo 'unittests.cfg: no source x86/$(2).c' >&2; exit 1)
+	$$(Q)$$(LD) $(LD_$(1)) -nostdlib -static --gc-sections -z max-page-size=4096 \
+		-z noexecstack --no-warn-rwx-segments -T $(B)/$(1)/image.lds -o $$@ $$(filter %.o %.a,$$^)
+OBJECTS += $(call objects,$(1),$(call test_sources,$(2)))
+endef
+$(foreach image,$(sort $(SUITE) $(GUESTS)),\
+	$(eval $(call image_rules,$(patsubst %/,%,$(dir $(image))),$(notdir $(image)))))
+
+# The .info file comes first: whoever sees a new .rom has its declaration.
+$(B)/%.rom: $(B)/%.elf
+	$(call say,ROM,$@)
+	$(Q)$(OBJCOPY) -O binary --set-section-flags .trapline=alloc,readonly -j .trapline $< $@.info
+	$(Q)tr '\0' '\n' <$@.info >$(B)/$*.info && rm -f $@.info
+	$(Q)$(OBJCOPY) -O binary -R .bss -R .trapline --gap-fill 0xff $< $@
+
+OBJECTS += $(foreach mode,$(MODES),$(call objects,$(mode),$(LIB_SOURCES) lib/x86/start.S lib/x86/rom.S))
+DIRS	:= $(sort $(dir $(OBJECTS)))
+dirs: | $(DIRS)
+.PHONY: dirs
+$(sort $(DIRS) $(foreach mode,$(MODES),$(B)/$(mode)/lib/x86/)):
+	$(Q)mkdir -p $@
+
+clean:
+	$(Q)rm -rf $(B)
+
+-include $(OBJECTS:.o=.d)

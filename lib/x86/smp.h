@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Application processors: started by INIT-SIPI-SIPI before a test with more than
+ * one CPU begins; then they wait, halted with interrupts on, for calls.
+ */
+#ifndef LIB_X86_SMP_H
+#define LIB_X86_SMP_H
+
+#include "cpu.h"
+#include "types.h"
+
+/* Vector of the IPI that wakes a CPU for a call. */
+#define SMP_CALL_VECTOR 0xfe
+
+/* CPUs that run, the boot processor included; they are cpus[0] to cpus[n - 1]. */
+unsigned int cpu_count(void);
+
+/*
+ * Starts the others, so that cpu_count() is wanted; a crash if they do not all
+ * come, or more come, within 5 seconds.
+ */
+void smp_start(unsigned int wanted);
+
+/*
+ * Runs a function on another CPU, outside of interrupt context, and waits for
+ * its end (smp_call) or not (smp_call_async, then smp_wait). A CPU that is the
+ * caller runs it at once. Do not call a CPU that has a call running.
+ */
+void smp_call(unsigned int cpu, void (*function)(void *argument), void *argument);
+void smp_call_async(unsigned int cpu, void (*function)(void *argument), void *argument);
+void smp_wait(unsigned int cpu);
+
+/* Runs a function on all CPUs at the same time, the caller included, and waits for all. */
+void on_all_cpus(void (*function)(void *argument), void *argument);
+
+/* Sends a fixed interrupt. */
+void ipi_send(unsigned int cpu, u8 vector);
+
+/* INVLPG, or with NULL a reload of CR3, on all CPUs. */
+void tlb_flush_all_cpus(const void *address);
+
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "cpuid.h"
+#include "io.h"
+#include "tsc.h"
+
+/* The 8254's channel 2: its gate and output are bits 0 and 5 of port 0x61. */
+#define PIT_CHANNEL2	 0x42
+#define PIT_COMMAND	 0x43
+#define PIT_HZ		 1193182
+#define PIT_MODE0	 0xb0 /* channel 2, both bytes, terminal count */
+#define PORT61		 0x61
+#define PORT61_GATE2	 0x01
+#define PORT61_SPEAKER	 0x02
+#define PORT61_OUT2	 0x20
+
+#define MEASURE_MS	 10
+
+/* Quotients here fit in 32 bits for any TSC up to 4 THz and waits up to an hour. */
+static u64 divide(u64 value, u32 by)
+{
+	u32 high = value >> 32, low = value, rest;
+
+	asm("divl %4" : "=a"(low), "=d"(rest) : "a"(low), "d"(high % by), "r"(by) : "cc");
+	return (u64)(high / by) << 32 | low;
+}
+
+static u64 measure(void)
+{
+	const u16 count = PIT_HZ * MEASURE_MS / 1000;
+	u64 start;
+
+	outb(PORT61, (inb(PORT61) & ~PORT61_SPEAKER) | PORT61_GATE2);
+	outb(PIT_COMMAND, PIT_MODE0);
+	outb(PIT_CHANNEL2, count & 0xff);
+	outb(PIT_CHANNEL2, count >> 8);
+	start = rdtsc();
+	while (!(inb(PORT61) & PORT61_OUT2))
+		;
+	return divide(rdtsc() - start, MEASURE_MS);
+}
+
+static u64 from_cpuid(void)
+{
+	struct cpuid c;
+
+	/* VMware's leaf, which QEMU has too: EAX is the TSC's frequency in kHz. */
+	if (cpu_has(FEATURE_HYPERVISOR) && cpuid(0x40000000).eax >= 0x40000010 &&
+	    cpuid(0x40000000).eax < 0x40000100)
+		return cpuid(0x40000010).eax;
+	if (cpuid(0).eax >= 0x15) {
+		c = cpuid(0x15); /* crystal's Hz times EBX / EAX */
+		if (c.eax && c.ebx && c.ecx)
+			return divide((u64)c.ecx * c.ebx, c.eax * 1000);
+	}
+	return 0;
+}
+
+u64 tsc_khz(void)
+{
+	static u64 khz;
+
+	if (!khz)
+		khz = from_cpuid();
+	if (!khz)
+		khz = measure();
+	return khz;
+}
+
+u64 tsc_deadline_us(u64 microseconds)
+{
+	return rdtsc() + divide(tsc_khz() * microseconds, 1000);
+}
+
+void delay_us(u64 microseconds)
+{
+	u64 deadline = tsc_deadline_us(microseconds);
+
+	while (!tsc_passed(deadline))
+		asm volatile("pause" : : : "memory");
+}
