@@ -11,11 +11,12 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
-typedef uint64_t u64;
+/* "unsigned long long" in all modes, so that one printf format fits. */
+typedef unsigned long long u64;
 typedef int8_t s8;
 typedef int16_t s16;
 typedef int32_t s32;
-typedef int64_t s64;
+typedef long long s64;
 typedef unsigned long ulong;
 
 /* A physical address: wider than a pointer under PAE. */
@@ -40,7 +41,7 @@ typedef u64 phys_addr;
 #define __unused	     __attribute__((unused))
 #define __noreturn	     __attribute__((noreturn))
 #define __noinline	     __attribute__((noinline))
-#define __printf(fmt, first) __attribute__((format(printf, fmt, first)))
+#define __printf(fmt, first) __attribute__((format(__printf__, fmt, first)))
 
 #define barrier() asm volatile("" ::: "memory")
 
