@@ -6,6 +6,9 @@
 #	make			the images
 #	make V=1		the same, and shows the commands
 #	make guests		images of the runner's own tests (tests/guests/)
+#	make unit		the unit tests of lib/, as programs for the build host
+#	make setup		installs the packages that are missing (as root)
+#	make check		lint, unit tests, tests of the runner, the suite on every machine
 #	make clean
 #
 # Settings come from config.mk, which configure writes; see ./configure --help.
@@ -40,7 +43,7 @@ say	= $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all guests clean
+.PHONY: all guests unit setup check clean
 
 all:
 
@@ -127,7 +130,39 @@ dirs: | $(DIRS)
 $(sort $(DIRS) $(foreach mode,$(MODES),$(B)/$(mode)/lib/x86/)):
 	$(Q)mkdir -p $@
 
+# The unit tests of lib/ run on the build host. Every symbol of the objects under
+# test gets "guest_" put in front, so that they can stand beside the host's C library.
+UNIT_TESTS := $(basename $(notdir $(filter-out %/tap.c,$(wildcard $(srcdir)/tests/unit/*.c))))
+UNIT_LIB   := lib/args.c lib/fault.c lib/id_set.c lib/printf.c lib/string.c lib/x86/descriptor.c
+UNIT_FLAGS := -std=gnu11 -O2 -g -fno-pie -ffunction-sections -Wall -Wextra \
+	-fsanitize=undefined -fsanitize-undefined-trap-on-error $(WERROR) -MMD -MP
+
+unit: $(UNIT_TESTS:%=$(B)/unit/%)
+$(B)/unit/%: $(B)/unit/%.o $(B)/unit/tap.o $(B)/unit/guest.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -no-pie -Wl,--gc-sections -o $@ $^
+$(B)/unit/guest.o: $(UNIT_LIB:%.c=$(B)/unit/%.o)
+	$(Q)$(LD) -r -o $@ $^ && $(OBJCOPY) --prefix-symbols=guest_ $@
+$(B)/unit/lib/%.o: $(srcdir)/lib/%.c $(wildcard config.mk) | $(B)/unit/lib/x86/
+	$(call say,CC,$@)
+	$(Q)$(CC) $(UNIT_FLAGS) -ffreestanding -fno-stack-protector -I$(srcdir)/lib \
+		-I$(srcdir)/lib/x86 -Wno-unused-parameter -c -o $@ $<
+$(B)/unit/%.o: $(srcdir)/tests/unit/%.c $(wildcard config.mk) | $(B)/unit/lib/x86/
+	$(call say,CC,$@)
+	$(Q)$(CC) $(UNIT_FLAGS) -iquote $(srcdir) -iquote $(srcdir)/lib \
+		-iquote $(srcdir)/lib/x86 -c -o $@ $<
+$(B)/unit/lib/x86/:
+	$(Q)mkdir -p $@
+
+# Packages are installed by setup alone; "make setup check" does so first.
+setup:
+	$(Q)$(srcdir)/scripts/setup.sh
+	$(Q)test -f config.mk || $(srcdir)/configure
+check: | $(filter setup,$(MAKECMDGOALS))
+	$(Q)MAKE='$(MAKE)' $(srcdir)/scripts/check.sh
+
 clean:
 	$(Q)rm -rf $(B)
 
 -include $(OBJECTS:.o=.d)
+-include $(wildcard $(B)/unit/*.d $(B)/unit/lib/*.d $(B)/unit/lib/x86/*.d)
