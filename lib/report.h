@@ -53,7 +53,8 @@ struct subtest {
 #define SUBTEST_ARG(subtest_name, function, pointer)                                               \
 	TRAPLINE_INFO("subtest", subtest_name);                                                    \
 	static const struct subtest CONCAT(subtest_, __LINE__) __section(".subtests")              \
-		__used DECLARED_IN_ORDER = { subtest_name, function, pointer }
+		__used DECLARED_IN_ORDER                                                               \
+		__aligned(__alignof__(struct subtest)) = { subtest_name, function, pointer }
 
 #define SUBTEST(subtest_name, function)                                                            \
 	static void CONCAT(subtest_run_, __LINE__)(const void *argument)                           \
