@@ -200,6 +200,7 @@ static void run_subtest(const struct subtest *subtest, unsigned int index)
 	current.name = subtest->name;
 	report_trail.subtest = index;
 	report_trail.checks = 0;
+	strlcpy(report_trail.id, subtest->name, ID_SIZE);
 	prefix_push("%s", subtest->name);
 
 	subtest->run(subtest->argument);

@@ -16,12 +16,12 @@
 
 static u32 crashing;
 
-static void print_registers(unsigned int cpu, const struct trap_frame *f)
+static void print_registers(unsigned int cpu, const struct trap_frame *f, ulong sp)
 {
 #ifdef __x86_64__
 	printf("# CRASH cpu %u registers: rip=%#lx cs=%#lx rflags=%#lx rsp=%#lx ss=%#lx rax=%#lx "
 	       "rbx=%#lx rcx=%#lx rdx=%#lx rsi=%#lx rdi=%#lx rbp=%#lx\n",
-	       cpu, f->ip, f->cs, f->flags, f->sp, f->ss, f->ax, f->bx, f->cx, f->dx, f->si, f->di,
+	       cpu, f->ip, f->cs, f->flags, sp, f->ss, f->ax, f->bx, f->cx, f->dx, f->si, f->di,
 	       f->bp);
 	printf("# CRASH cpu %u registers: r8=%#lx r9=%#lx r10=%#lx r11=%#lx r12=%#lx r13=%#lx "
 	       "r14=%#lx r15=%#lx\n",
@@ -29,7 +29,7 @@ static void print_registers(unsigned int cpu, const struct trap_frame *f)
 #else
 	printf("# CRASH cpu %u registers: eip=%#lx cs=%#lx eflags=%#lx esp=%#lx eax=%#lx ebx=%#lx "
 	       "ecx=%#lx edx=%#lx esi=%#lx edi=%#lx ebp=%#lx ds=%#x es=%#x fs=%#x gs=%#x\n",
-	       cpu, f->ip, f->cs, f->flags, frame_sp(f), f->ax, f->bx, f->cx, f->dx, f->si, f->di,
+	       cpu, f->ip, f->cs, f->flags, sp, f->ax, f->bx, f->cx, f->dx, f->si, f->di,
 	       f->bp, (u16)f->ds, (u16)f->es, (u16)f->fs, (u16)f->gs);
 #endif
 }
@@ -67,7 +67,7 @@ static void print_other_cpus(void)
 
 		if (!frame)
 			continue;
-		print_registers(i, frame);
+		print_registers(i, frame, frame_sp(frame));
 		print_stack(i, frame->ip, frame->bp);
 	}
 }
@@ -128,7 +128,7 @@ static unsigned int guard_page_owner(ulong address)
 	return i;
 }
 
-void crash_trap(const struct trap_frame *frame)
+static __noreturn void report_trap(const struct trap_frame *frame, ulong sp)
 {
 	const struct fault fault = frame_fault(frame);
 	ulong cr2 = read_cr2();
@@ -145,9 +145,14 @@ void crash_trap(const struct trap_frame *frame)
 	else
 		printf("# CRASH reason: unexpected %pe%s\n", &fault,
 		       frame_is_user(frame) ? " in ring 3" : "");
-	print_registers(cpu_index(), frame);
+	print_registers(cpu_index(), frame, sp);
 	print_stack(cpu_index(), frame->ip, frame->bp);
 	finish();
+}
+
+void crash_trap(const struct trap_frame *frame)
+{
+	report_trap(frame, frame_sp(frame));
 }
 
 #ifndef __x86_64__
@@ -175,6 +180,6 @@ void df_task(void)
 		.ss = tss->ss,
 	};
 
-	crash_trap(&frame);
+	report_trap(&frame, tss->esp);
 }
 #endif
