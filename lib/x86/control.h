@@ -19,7 +19,7 @@
 #define CR0_AM		BIT(18)
 #define CR0_NW		BIT(29)
 #define CR0_CD		BIT(30)
-#define CR0_PG		(1u << 31)
+#define CR0_PG		BIT(31)
 
 #define CR4_VME		BIT(0)
 #define CR4_PVI		BIT(1)
