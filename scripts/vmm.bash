@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# What the VMMs in scripts/vmm/ share: limits of the process, the console file
+# seen while it grows, and the end that nobody announced.
+
+# How much a guest may write to its console at all, in bytes; what of it is
+# outside the protocol is cut to LOG_CAP in the log.
+CONSOLE_MAX=$((16 << 20))
+LOG_CAP=$((1 << 20))
+
+# In the process that becomes the VMM: a flood ends it with SIGXFSZ, an abort
+# leaves no core file, and the pipe of work_guard stays with the runner.
+vmm_limits()
+{
+	ulimit -f $((CONSOLE_MAX >> 10)) -c 0
+	if [[ ${WORK_PIPE:-} ]]; then
+		exec {WORK_PIPE}>&-
+	fi
+}
+
+# The command line of a VMM start, as one could type it, in DIR/command.
+save_command()
+{
+	local dir=$1 word line=
+	shift
+
+	for word in "$@"; do
+		shell_word "$word"
+		line+=" $QUOTED"
+	done
+	printf '%s\n' "${line# }" >"$dir/command"
+}
+
+# Whether the console's last line is an END record (a guest that halts after it
+# where no exit device is).
+console_ended()
+{
+	local tail
+
+	tail=$(tail -c 200 "$1/console" 2>/dev/null | tr '\000' '?')
+	[[ ${tail##*$'\n'} == '' && $tail == *"# END nonce=$RUN_NONCE "* ]]
+}
+
+# Whether the console's file has reached the limit: some VMMs ignore SIGXFSZ.
+console_flooded()
+{
+	local size
+
+	size=$(stat -c %s "$1/console" 2>/dev/null) || return 1
+	((size >= CONSOLE_MAX))
+}
+
+# A VMM that ended with a status that no guest asks for: sets VMM_END,
+# VMM_REASON, and VMM_SAID to the last line of its stderr.
+vmm_broken()
+{
+	local line signal
+
+	VMM_END=broken VMM_SAID=
+	while IFS= read -r line || [[ $line ]]; do
+		if [[ $line =~ [[:graph:]] ]]; then
+			printable "$line"
+			VMM_SAID=${PRINTABLE:0:300}
+		fi
+	done < <(tail -c 4096 "$1/stderr" 2>/dev/null | tr -d '\000')
+	if ((VMM_STATUS > 128)) && signal=$(kill -l "$VMM_STATUS" 2>/dev/null); then
+		VMM_REASON="the VMM was killed by SIG$signal"
+	elif ((VMM_STATUS == 126 || VMM_STATUS == 127)); then
+		VMM_REASON="the VMM could not be started"
+	else
+		VMM_REASON="the VMM ended by itself with status $VMM_STATUS"
+	fi
+	if ! disk_has_room "$WORK"; then
+		VMM_REASON+=", no space left in $WORK"
+	fi
+	VMM_REASON+=${VMM_SAID:+": $VMM_SAID"}
+}
+
+# A text as a JSON string: sets JSON.
+json_string()
+{
+	local text=${1//\\/\\\\}
+
+	JSON='"'${text//\"/\\\"}'"'
+}
+
+# Ends the VMM of this process, whatever state it is in.
+vmm_kill()
+{
+	if [[ ${VMM_PID:-} ]]; then
+		kill -KILL "$VMM_PID" 2>/dev/null
+		wait "$VMM_PID" 2>/dev/null
+		VMM_PID=
+	fi
+}
