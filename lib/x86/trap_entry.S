@@ -17,7 +17,7 @@ trap_entries:
 	.set	vector, 0
 	.rept	256
 	.balign	STUB_SIZE
-	.if	vector >= 32 || !((ERROR_CODE_VECTORS >> vector) & 1)
+	.if	vector >= 32 || !((ERROR_CODE_VECTORS >> (vector & 31)) & 1)
 	push	$0
 	.endif
 #ifdef __x86_64__
