@@ -44,24 +44,6 @@ static void put_string(struct output *out, const struct conversion *conv, const 
 	put_text(out, conv, s, conv->precision >= 0 ? strnlen(s, conv->precision) : strlen(s));
 }
 
-/* A 64-bit division is a library call in 32-bit code; most numbers are not that wide. */
-static u64 divide(u64 *value, unsigned int base)
-{
-	u32 high, low, rest;
-
-	if (*value >> 32 == 0) {
-		rest = (u32)*value % base;
-		*value = (u32)*value / base;
-		return rest;
-	}
-	high = *value >> 32;
-	rest = high % base;
-	high /= base;
-	asm("divl %[base]" : "=a"(low), "+d"(rest) : "a"((u32)*value), [base] "r"(base) : "cc");
-	*value = (u64)high << 32 | low;
-	return rest;
-}
-
 static void put_number(struct output *out, const struct conversion *conv, u64 value,
 		       unsigned int base, char sign)
 {
@@ -76,8 +58,8 @@ static void put_number(struct output *out, const struct conversion *conv, u64 va
 		prefix[n++] = '0';
 		prefix[n++] = conv->upper ? 'X' : 'x';
 	}
-	while (value)
-		text[length++] = digits[divide(&value, base)];
+	for (; value; value /= base)
+		text[length++] = digits[value % base];
 	if (!length && conv->precision != 0)
 		text[length++] = '0';
 	if (base == 8 && conv->alternate && (!length || text[length - 1] != '0'))
