@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "apic.h"
 #include "control.h"
+#include "cpuid.h"
 #include "crash.h"
 #include "entry.h"
+#include "extable.h"
+#include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
 #include "smp.h"
@@ -12,6 +15,10 @@
 /* Where APs begin, in real mode: any free page below 1 MiB. */
 #define TRAMPOLINE    0x8000ul
 #define START_TIME_US 5000000
+#define INIT_TIME_US  100
+
+#define SEND_INIT     (APIC_DELIVERY_INIT | APIC_ASSERT)
+#define SEND_STARTUP  (APIC_DELIVERY_STARTUP | APIC_ASSERT | TRAMPOLINE >> 12)
 
 extern u8 trampoline_start[], trampoline_end[];
 
@@ -21,6 +28,7 @@ u32 smp_wanted;
 ulong smp_cr3, smp_cr4;
 
 static unsigned int online = 1;
+static u64 efer; /* the boot processor's: start-up code sets only what it needs itself */
 
 unsigned int cpu_count(void)
 {
@@ -49,6 +57,8 @@ static void run_call(struct cpu *cpu)
 void smp_ap_main(struct cpu *cpu)
 {
 	cpu_init(cpu);
+	if (efer)
+		wrmsr(MSR_EFER, efer);
 	apic_enable();
 	cpu->apic_id = apic_id();
 	WRITE_ONCE(cpu->online, true);
@@ -82,6 +92,16 @@ static unsigned int count_online(void)
 	return count;
 }
 
+/* What the CPUs that come up need, and the trampoline, which a test may have overwritten. */
+static void prepare_trampoline(void)
+{
+	memcpy((void *)TRAMPOLINE, trampoline_start, trampoline_end - trampoline_start);
+	smp_cr3 = read_cr3();
+	smp_cr4 = read_cr4();
+	if (cpu_has(FEATURE_NX))
+		efer = rdmsr(MSR_EFER);
+}
+
 void smp_start(unsigned int wanted)
 {
 	unsigned int came;
@@ -95,25 +115,44 @@ void smp_start(unsigned int wanted)
 	apic_enable();
 	cpus[0]->apic_id = apic_id();
 	trap_set_handler(SMP_CALL_VECTOR, on_call_interrupt);
-	memcpy((void *)TRAMPOLINE, trampoline_start, trampoline_end - trampoline_start);
+	extable_fixup(0, false); /* sorts the table: not to be done by two CPUs at once */
 	smp_wanted = wanted;
-	smp_cr3 = read_cr3();
-	smp_cr4 = read_cr4();
+	prepare_trampoline();
 
-	apic_icr_write(0, APIC_SHORTHAND_OTHERS | APIC_DELIVERY_INIT | APIC_ASSERT);
-	delay_us(100);
-	apic_icr_write(0, APIC_SHORTHAND_OTHERS | APIC_DELIVERY_STARTUP | APIC_ASSERT |
-				  TRAMPOLINE >> 12);
+	apic_icr_write(0, APIC_SHORTHAND_OTHERS | SEND_INIT);
+	delay_us(INIT_TIME_US);
+	apic_icr_write(0, APIC_SHORTHAND_OTHERS | SEND_STARTUP);
 	/* The second one is for CPUs that missed the first; others ignore it. */
 	if (!WAIT_UNTIL(count_online() == wanted, 100000))
-		apic_icr_write(0, APIC_SHORTHAND_OTHERS | APIC_DELIVERY_STARTUP | APIC_ASSERT |
-					  TRAMPOLINE >> 12);
+		apic_icr_write(0, APIC_SHORTHAND_OTHERS | SEND_STARTUP);
 	WAIT_UNTIL((came = count_online()) == wanted, START_TIME_US);
 	if (came != wanted)
 		crash("%u of %u CPUs came up", came, wanted);
 	if (READ_ONCE(smp_next_cpu) > wanted)
 		crash("%u CPUs came up, the runner said %u", smp_next_cpu, wanted);
 	online = wanted;
+}
+
+void smp_stop(unsigned int cpu)
+{
+	WRITE_ONCE(cpus[cpu]->online, false);
+	apic_icr_write(cpus[cpu]->apic_id, SEND_INIT);
+	delay_us(INIT_TIME_US);
+}
+
+void smp_restart(unsigned int cpu)
+{
+	struct cpu *restarted = cpus[cpu];
+
+	if (READ_ONCE(restarted->online))
+		smp_stop(cpu);
+	restarted->called = NULL;
+	restarted->context = NULL;
+	smp_next_cpu = cpu;
+	prepare_trampoline();
+	apic_icr_write(restarted->apic_id, SEND_STARTUP);
+	if (!WAIT_UNTIL(READ_ONCE(restarted->online), START_TIME_US))
+		crash("CPU %u did not come up again", cpu);
 }
 
 void ipi_send(unsigned int cpu, u8 vector)

@@ -22,6 +22,13 @@ unsigned int cpu_count(void);
 void smp_start(unsigned int wanted);
 
 /*
+ * smp_stop() sends INIT to another CPU, which then waits for a STARTUP IPI and answers
+ * nothing else. smp_restart() starts a CPU anew (stopped or not; what it did is lost), or crashes.
+ */
+void smp_stop(unsigned int cpu);
+void smp_restart(unsigned int cpu);
+
+/*
  * Runs a function on another CPU, outside of interrupt context, and waits for
  * its end (smp_call) or not (smp_call_async, then smp_wait). A CPU that is the
  * caller runs it at once. Do not call a CPU that has a call running.
