@@ -41,7 +41,6 @@ run    parallel     parallel                            parallel
 check  clang        clang                               clang
 check  shellcheck   shellcheck                          shellcheck
 check  bats         bats                                bats
-check  prove        prove                               perl
 check  ps           ps                                  procps
 END
 }

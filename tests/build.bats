@@ -1,0 +1,95 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The Makefile: builds where it should, and again only what changed. One
+# image, hello's, stands for all.
+
+load helper
+
+setup()
+{
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CC CROSS_PREFIX
+	IMAGE=build/x86_64/hello.rom
+}
+
+# A copy of the sources that the test may change.
+copy_source()
+{
+	mkdir -p "$1"
+	cp -r "$SOURCE"/{configure,Makefile,unittests.cfg,lib,scripts,x86} "$1"
+}
+
+@test "out of tree, the source stays as it is" {
+	local before
+	copy_source "$BATS_TEST_TMPDIR/source"
+	before=$(find "$BATS_TEST_TMPDIR/source")
+	mkdir "$BATS_TEST_TMPDIR/build"
+	cd "$BATS_TEST_TMPDIR/build"
+	../source/configure
+	make "$IMAGE"
+	[ -s "$IMAGE" ]
+	[ $(($(stat -c %s "$IMAGE") % 65536)) -eq 0 ]
+	[ "$(find "$BATS_TEST_TMPDIR/source")" = "$before" ]
+}
+
+@test "a source path with spaces builds in the tree and out of it" {
+	copy_source "$BATS_TEST_TMPDIR/the source"
+	cd "$BATS_TEST_TMPDIR/the source"
+	./configure
+	make "$IMAGE"
+	[ -s "$IMAGE" ]
+	mkdir "$BATS_TEST_TMPDIR/the build"
+	cd "$BATS_TEST_TMPDIR/the build"
+	"$BATS_TEST_TMPDIR/the source/configure"
+	make "$IMAGE"
+	[ -s "$IMAGE" ]
+}
+
+@test "make builds again what a change touches, and nothing without one" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	make "$IMAGE"
+	make -q "$IMAGE"
+
+	sleep 0.01
+	local file
+	for file in lib/types.h lib/printf.c lib/x86/start.S lib/x86/image.lds.S x86/hello.c; do
+		touch "$file"
+		run make -q "$IMAGE"
+		[ "$status" -eq 1 ] || {
+			echo "make does not see that $file changed"
+			return 1
+		}
+		make "$IMAGE"
+		make -q "$IMAGE"
+	done
+}
+
+@test "another compiler means another build" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	./configure --cc=gcc
+	make "$IMAGE"
+	./configure --cc=clang
+	run make -q "$IMAGE"
+	[ "$status" -eq 1 ]
+}
+
+@test "make V=1 shows the commands, make does not" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	run make build/x86_64/lib/string.o
+	[[ $output != *-ffreestanding* ]]
+	rm build/x86_64/lib/string.o
+	run make V=1 build/x86_64/lib/string.o
+	ended_with 0 -ffreestanding
+}
+
+@test "a source that does not compile fails make and leaves no image" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	echo 'syntax error here' >>x86/hello.c
+	run make "$IMAGE"
+	[ "$status" -ne 0 ]
+	[ ! -e "$IMAGE" ]
+}
