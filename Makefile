@@ -9,6 +9,7 @@
 #	make unit		the unit tests of lib/, as programs for the build host
 #	make setup		installs the packages that are missing (as root)
 #	make check		lint, unit tests, tests of the runner, the suite on every machine
+#	make bench		what starting a test costs, as ratios
 #	make clean
 #
 # Settings come from config.mk, which configure writes; see ./configure --help.
@@ -83,11 +84,19 @@ test_sources	= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/x86/$(1).c $(srcdir
 			$(srcdir)/tests/guests/$(1).c))
 objects		= $(addsuffix .o,$(addprefix $(B)/$(1)/,$(basename $(2))))
 
+# A file that is gone must leave the images too, as when bisecting: what is linked
+# depends on the list of all sources, which is rewritten when it has changed.
+ALL_SOURCES := $(sort $(LIB_SOURCES) $(foreach image,$(SUITE) $(GUESTS),$(call test_sources,$(notdir $(image)))))
+ifneq ($(ALL_SOURCES),$(file <$(B)/sources))
+$(shell mkdir -p $(B))
+$(file >$(B)/sources,$(ALL_SOURCES))
+endif
+
 # $(1): mode
 define mode_rules
-$(B)/$(1)/lib.a: $(call objects,$(1),$(LIB_SOURCES))
+$(B)/$(1)/lib.a: $(call objects,$(1),$(LIB_SOURCES)) $(B)/sources
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
 
 $(B)/$(1)/image.lds: $(srcdir)/lib/x86/image.lds.S $$(wildcard config.mk) | $(B)/$(1)/lib/x86/
 	$$(Q)$$(CC) $$(FLAGS_$(1)) -DROM_SIZE=$$(ROM_SIZE) -E -P -x assembler-with-cpp $$< -o $$@
@@ -106,7 +115,7 @@ $(foreach mode,$(MODES),$(eval $(call mode_rules,$(mode))))
 define image_rules
 $(call objects,$(1),$(call test_sources,$(2))): TEST_NAME := $(2)
 $(B)/$(1)/$(2).elf: $(call objects,$(1),lib/x86/start.S lib/x86/rom.S $(call test_sources,$(2))) \
-		$(B)/$(1)/lib.a $(B)/$(1)/image.lds
+		$(B)/$(1)/lib.a $(B)/$(1)/image.lds $(B)/sources
 	$$(call say,LD,$$@)
 	$$(if $(call test_sources,$(2)),,@echo 'unittests.cfg: no source x86/$(2).c' >&2; exit 1)
 	$$(Q)$$(LD) $(LD_$(1)) -nostdlib -static --gc-sections -z max-page-size=4096 \
@@ -160,6 +169,10 @@ setup:
 	$(Q)test -f config.mk || $(srcdir)/configure
 check: | $(filter setup,$(MAKECMDGOALS))
 	$(Q)MAKE='$(MAKE)' $(srcdir)/scripts/check.sh
+
+# Not a test: what starting a test costs.
+bench: all
+	$(Q)$(srcdir)/scripts/bench.sh
 
 clean:
 	$(Q)rm -rf $(B)
