@@ -24,7 +24,7 @@ END
 }
 
 # Group, tool, what shows that it is there (a command or, with a slash, a
-# file; several joined by | are alternatives), Debian packages.
+# file; all of those joined by +, one of those joined by |), Debian packages.
 tools()
 {
 	cat <<'END'
@@ -33,9 +33,7 @@ run    libc-headers /usr/include/stdio.h                libc6-dev
 run    binutils     objcopy                             binutils
 run    make         make                                make
 run    qemu         qemu-system-x86_64                  qemu-system-x86
-run    bochs        bochs                               bochs bochs-term bochsbios vgabios
-run    bochs-term   /usr/lib/*/bochs/plugins/*term_gui* bochs-term
-run    bochs-vga    /usr/share/vgabios/vgabios.bin      vgabios
+run    bochs        bochs+/usr/lib/*/bochs/plugins/*term_gui*+/usr/share/vgabios/vgabios.bin bochs bochs-term bochsbios vgabios
 run    jq           jq                                  jq
 run    parallel     parallel                            parallel
 check  clang        clang                               clang
@@ -54,6 +52,9 @@ fail()
 present()
 {
 	case $1 in
+	*+*)
+		present "${1%%+*}" && present "${1#*+}"
+		;;
 	*/*)
 		# Where a file lies is known for Debian alone.
 		command -v dpkg >/dev/null 2>&1 || return 0
