@@ -29,7 +29,7 @@ run_log_console()
 		dir=$RUN_DIR/$number
 		((RUN_STARTS == 1)) || printf '# trapline: start %s\n' "$number" || return
 		[[ ! -s $dir/log ]] || cat "$dir/log" || return
-		if [[ -s $dir/stderr ]]; then
+		if [[ -s $dir/stderr && ($OPT_VMM != bochs || $VERDICT != PASS) ]]; then
 			printf '# trapline: the VMM wrote to stderr\n'
 			head -c 65536 "$dir/stderr" || return
 		fi

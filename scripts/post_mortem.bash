@@ -1,7 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# What is left of a guest that crashed or hung, in a form that can be read.
+# What is left of a guest that crashed or hung, in a form that can be read: its
+# last check, the registers of every CPU, and where in the source they were.
+#
+# The guest's own account ("# CRASH" lines) comes first; else what the VMM's
+# driver left in the start's folder: registers ("CPU#N", then lines of
+# NAME=VALUE), stack.N (memory from the stack pointer up) and trail.
+
+# Frames shown of a stack.
+readonly STACK_FRAMES=16
 
 # Sets RUN_TRAIL to the address of report_trail, if the image has one.
 run_trail_address()
@@ -17,8 +25,151 @@ run_trail_address()
 	done < <("${CONFIG[NM]:-nm}" "$RUN_BASE.elf" 2>/dev/null)
 }
 
+# Prints the post-mortem of a start; SUBTEST is the one that struck.
 post_mortem()
 {
 	local dir=$1 kind=$2 subtest=$3 reason=$4 last=$5
-	printf '    %s in %s: %s; last check %s\n' "$kind" "$subtest" "$reason" "$last"
+
+	printf '    %s in %s: %s\n' "${kind^^}" "$subtest" "$reason"
+	if [[ ! $last ]]; then
+		trail_read "$dir/trail"
+		last=$TRAIL
+	fi
+	printf '    last check: %s\n' "${last:-unknown}"
+	if [[ -r $dir/log ]] && grep -aq '^# CRASH cpu' "$dir/log"; then
+		post_mortem_guest "$dir/log"
+	elif [[ -s $dir/registers ]]; then
+		post_mortem_vmm "$dir"
+	fi
+	if [[ $subtest == '('* ]]; then
+		return
+	fi
+	printf '    again: %s %s:%s\n' "$AGAIN" "$RUN_NAME" "$subtest"
+}
+
+# What report_trail said (docs/result-stream.md): sets TRAIL to the last check's
+# id and how many there were, or to nothing.
+trail_read()
+{
+	local file=$1 magic id count
+	local -a words
+
+	TRAIL=
+	[[ -s $file ]] || return
+	IFS= read -r -d '' magic <"$file"
+	[[ $magic == TRAILv1 ]] || return
+	read -ra words < <(od -An -v -tu4 -j8 -N8 "$file")
+	IFS= read -r -d '' id < <(tail -c +17 "$file")
+	printable "$id"
+	plural "${words[1]:-0}" check
+	count=$PLURAL
+	TRAIL="${PRINTABLE:-none} ($count so far)"
+}
+
+# The guest's own account.
+post_mortem_guest()
+{
+	local line
+
+	while IFS= read -r line; do
+		printable "$line"
+		line=${PRINTABLE:0:1000}
+		if [[ $line =~ ^'# CRASH '(cpu [0-9]+)' registers: '(.*) ]]; then
+			print_folded "${BASH_REMATCH[1]}:" "${BASH_REMATCH[2]}"
+		elif [[ $line =~ ^'# CRASH '(cpu [0-9]+)' stack: '([0-9a-fx ]+)$ ]]; then
+			printf '    %s stack:\n' "${BASH_REMATCH[1]}"
+			# shellcheck disable=SC2086 # hexadecimal numbers alone, see above
+			print_stack ${BASH_REMATCH[2]}
+		fi
+	done < <(grep -a '^# CRASH cpu' "$1")
+}
+
+# Words of a long line, folded to what a screen shows.
+print_folded()
+{
+	local text=$1 word
+
+	for word in $2; do
+		if ((${#text} + ${#word} > 94)); then
+			printf '    %s\n' "$text"
+			text=' '
+		fi
+		text+=" $word"
+	done
+	printf '    %s\n' "$text"
+}
+
+# The VMM's account: integer and control registers, then the stack, CPU by CPU.
+post_mortem_vmm()
+{
+	local dir=$1 line cpu='' text=''
+
+	while IFS= read -r line; do
+		if [[ $line =~ ^CPU#([0-9]+) ]]; then
+			[[ ! $cpu ]] || post_mortem_cpu "$dir" "$cpu" "$text"
+			cpu=${BASH_REMATCH[1]} text=
+		elif [[ ! $line =~ ^(FCW|FPR|XMM|YMM|Opmask|CCS|MM)[0-9=] && $line ]]; then
+			printable "$line"
+			text+=$PRINTABLE$'\n'
+		fi
+	done <"$dir/registers"
+	[[ ! $cpu ]] || post_mortem_cpu "$dir" "$cpu" "$text"
+}
+
+post_mortem_cpu()
+{
+	local dir=$1 cpu=$2 text=$3 line ip bp sp width=4
+
+	while IFS= read -r line; do
+		[[ ! $line ]] || printf '    cpu %s: %s\n' "$cpu" "$line"
+	done <<<"$text"
+	[[ $text == *RIP=* ]] && width=8
+	[[ $text =~ [RE]IP=([0-9a-f]+) ]] || return
+	ip=$((16#${BASH_REMATCH[1]}))
+	[[ $text =~ [RE]BP=([0-9a-f]+) ]] || return
+	bp=$((16#${BASH_REMATCH[1]}))
+	[[ $text =~ [RE]SP=([0-9a-f]+) ]] || return
+	sp=$((16#${BASH_REMATCH[1]}))
+	stack_walk "$dir/stack.$cpu" "$width" "$ip" "$bp" "$sp"
+	printf '    cpu %s stack:\n' "$cpu"
+	print_stack "${STACK[@]}"
+}
+
+# Follows the frame pointers through memory saved from SP up: sets STACK to the
+# addresses, innermost first.
+stack_walk()
+{
+	local file=$1 width=$2 ip=$3 bp=$4 sp=$5 at
+	local -a words=()
+
+	printf -v STACK '0x%x' "$ip"
+	STACK=("$STACK")
+	[[ -s $file ]] || return
+	read -r -d '' -a words < <(od -An -v -w4096 -tx"$width" "$file")
+	while ((${#STACK[@]} < STACK_FRAMES && bp >= sp && bp % width == 0)); do
+		at=$(((bp - sp) / width))
+		((at + 1 < ${#words[@]} && 16#${words[at + 1]})) || return
+		STACK+=("0x${words[at + 1]}")
+		((16#${words[at]} > bp)) || return
+		bp=$((16#${words[at]}))
+	done
+}
+
+# Addresses as function and file:line. A return address stands for the call
+# before it, which may be another line.
+print_stack()
+{
+	local address first=yes line
+	local -a lookup=()
+
+	for address in "$@"; do
+		[[ $first ]] || printf -v address '0x%x' $((address - 1))
+		first=
+		lookup+=("$address")
+	done
+	while IFS= read -r line; do
+		line=${line//"$SRCDIR/"/}
+		printable "$line"
+		printf '      %s\n' "$PRINTABLE"
+	done < <("${CONFIG[ADDR2LINE]:-addr2line}" -e "$RUN_BASE.elf" -a -f -i -p "${lookup[@]}" 2>/dev/null)
 }
