@@ -45,7 +45,7 @@ SUBTEST("exception", test_exception);
 static bool unexpected(struct trap_frame *frame)
 {
 	if (frame_is_user(frame))
-		crash_trap(frame);
+		crash_trap(frame, frame_sp(frame));
 	return false;
 }
 

@@ -1,0 +1,16 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Once before all bats tests: the images of the suite and of tests/guests are built, unless
+# BUILD_DIR names a folder that has them.
+
+setup_suite()
+{
+	local source=${BATS_TEST_DIRNAME%/tests}
+
+	if [[ ! ${BUILD_DIR:-} ]]; then
+		[[ -f $source/config.mk ]] || (cd "$source" && ./configure) || return
+		make -s -j"$(nproc)" -C "$source" all guests || return
+		export BUILD_DIR=$source/build
+	fi
+}
