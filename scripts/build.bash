@@ -34,7 +34,7 @@ build_find()
 		fi
 		BUILD_DIR=$(cd -- "$BUILD_DIR" && pwd) || exit
 		if [[ -f $BUILD_DIR/config.mk ]]; then
-			MAKE_DIR=$BUILD_DIR
+			MAKE_DIR=$BUILD_DIR BUILD_DIR=$BUILD_DIR/build
 			config_read "$MAKE_DIR/config.mk"
 		fi
 		return
@@ -43,7 +43,7 @@ build_find()
 		config_read config.mk
 		srcdir=${CONFIG[srcdir]:-}
 		if [[ $srcdir && $srcdir -ef $SRCDIR ]]; then
-			BUILD_DIR=$PWD MAKE_DIR=$PWD
+			BUILD_DIR=$PWD/build MAKE_DIR=$PWD
 			return
 		fi
 	fi
@@ -62,7 +62,7 @@ build_find()
 build_elsewhere()
 {
 	MAKE_DIR=${OPT_OUTPUT:-$WORK}/build
-	BUILD_DIR=$MAKE_DIR
+	BUILD_DIR=$MAKE_DIR/build
 	if ! mkdir -p "$MAKE_DIR"; then
 		die "the source tree is read-only and $MAKE_DIR cannot be made"
 	fi
