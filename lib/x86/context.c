@@ -83,7 +83,7 @@ struct fault context_run(struct context *context)
 bool context_owns_trap(const struct cpu *cpu, const struct trap_frame *frame)
 {
 	return cpu->context && frame->vector != VECTOR_NMI && frame->vector != VECTOR_MC &&
-	       frame->vector != VECTOR_DF;
+	       (frame->vector != VECTOR_DF || cpu->context->catch_df);
 }
 
 void context_leave(struct cpu *cpu)

@@ -23,6 +23,7 @@ struct context {
 	ulong ds, es, fs, gs;
 	ulong ip, cs, flags, sp, ss;
 	ulong end; /* the address of the UD2 at which the run ends without a fault */
+	bool catch_df; /* a #DF ends the run as well, it does not crash the test */
 };
 
 /* A UD2 of the library; the return address of functions that contexts run. */

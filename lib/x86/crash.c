@@ -128,7 +128,7 @@ static unsigned int guard_page_owner(ulong address)
 	return i;
 }
 
-static __noreturn void report_trap(const struct trap_frame *frame, ulong sp)
+void crash_trap(const struct trap_frame *frame, ulong sp)
 {
 	const struct fault fault = frame_fault(frame);
 	ulong cr2 = read_cr2();
@@ -149,37 +149,3 @@ static __noreturn void report_trap(const struct trap_frame *frame, ulong sp)
 	print_stack(cpu_index(), frame->ip, frame->bp);
 	finish();
 }
-
-void crash_trap(const struct trap_frame *frame)
-{
-	report_trap(frame, frame_sp(frame));
-}
-
-#ifndef __x86_64__
-/* The state at a #DF is in the TSS that the task switch left; only this CPU's GDT is needed. */
-void df_task(void)
-{
-	const struct tss32 *tss = &this_cpu()->tss;
-	struct trap_frame frame = {
-		.gs = tss->gs,
-		.fs = tss->fs,
-		.es = tss->es,
-		.ds = tss->ds,
-		.di = tss->edi,
-		.si = tss->esi,
-		.bp = tss->ebp,
-		.bx = tss->ebx,
-		.dx = tss->edx,
-		.cx = tss->ecx,
-		.ax = tss->eax,
-		.vector = VECTOR_DF,
-		.ip = tss->eip,
-		.cs = tss->cs,
-		.flags = tss->eflags,
-		.sp = tss->esp,
-		.ss = tss->ss,
-	};
-
-	report_trap(&frame, tss->esp);
-}
-#endif

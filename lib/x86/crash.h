@@ -10,8 +10,8 @@ struct trap_frame;
 /* Says why, dumps every CPU's registers and stack, and leaves. For what a test cannot survive. */
 void crash(const char *reason, ...) __printf(1, 2) __noreturn;
 
-/* For trap.c: a trap that nobody wanted; and the NMI by which a crash stops the other CPUs. */
-void crash_trap(const struct trap_frame *frame) __noreturn;
+/* A trap that nobody wanted; and the NMI by which a crash stops the other CPUs. */
+void crash_trap(const struct trap_frame *frame, ulong sp) __noreturn; /* sp: at the trap */
 void crash_stop_cpu(const struct trap_frame *frame) __noreturn;
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef LIB_X86_ENTRY_H
 #define LIB_X86_ENTRY_H
 
+#include "types.h"
+
 struct cpu;
 struct trap_frame;
 
@@ -12,6 +14,6 @@ void smp_ap_main(struct cpu *cpu);
 
 /* trap_entry.S */
 void trap_handle(struct trap_frame *frame);
-void df_task(void);
+void df_task(u32 error_code);
 
 #endif

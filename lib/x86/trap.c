@@ -98,5 +98,5 @@ void trap_handle(struct trap_frame *frame)
 			context_leave(cpu);
 		}
 	}
-	crash_trap(frame);
+	crash_trap(frame, frame_sp(frame));
 }

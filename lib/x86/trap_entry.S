@@ -116,8 +116,10 @@ trap_common:
  */
 	.globl	df_task_entry
 df_task_entry:
-	pop	%eax		/* the error code, 0 */
+	pop	%eax		/* the error code */
 	and	$-16, %esp
+	sub	$12, %esp
+	push	%eax
 	call	df_task
 #endif
 
