@@ -10,6 +10,7 @@
 #	make setup		installs the packages that are missing (as root)
 #	make check		lint, unit tests, tests of the runner, the suite on every machine
 #	make bench		what starting a test costs, as ratios
+#	make install		the runner and the images, as the command trapline
 #	make clean
 #
 # Settings come from config.mk, which configure writes; see ./configure --help.
@@ -44,7 +45,7 @@ say	= $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all guests unit setup check clean
+.PHONY: all guests unit setup check install clean
 
 all:
 
@@ -173,6 +174,19 @@ check: | $(filter setup,$(MAKECMDGOALS))
 # Not a test: what starting a test costs.
 bench: all
 	$(Q)$(srcdir)/scripts/bench.sh
+
+# The runner and the images, for machines without a compiler.
+prefix	?= /usr/local
+SHARE	= $(DESTDIR)$(prefix)/share/trapline
+install: all
+	$(Q)mkdir -p $(DESTDIR)$(prefix)/bin $(MODES:%=$(SHARE)/build/%)
+	$(Q)cd $(srcdir) && cp -r run_tests.sh scripts known unittests.cfg $(SHARE)
+	$(Q)for image in $(SUITE); do \
+		cp $(B)/$$image.rom $(B)/$$image.elf $(B)/$$image.info $(SHARE)/build/$${image%/*} || exit; \
+	done
+	$(Q)printf '#!/bin/sh\nBUILD_DIR=$${BUILD_DIR:-%s} exec %s "$$@"\n' $(prefix)/share/trapline/build \
+		$(prefix)/share/trapline/run_tests.sh >$(DESTDIR)$(prefix)/bin/trapline
+	$(Q)chmod 755 $(DESTDIR)$(prefix)/bin/trapline
 
 clean:
 	$(Q)rm -rf $(B)
