@@ -16,7 +16,7 @@ setup()
 copy_source()
 {
 	mkdir -p "$1"
-	cp -r "$SOURCE"/{configure,Makefile,unittests.cfg,lib,scripts,x86} "$1"
+	cp -r "$SOURCE"/{configure,Makefile,run_tests.sh,unittests.cfg,lib,scripts,known,x86} "$1"
 }
 
 @test "out of tree, the source stays as it is" {
@@ -92,4 +92,15 @@ copy_source()
 	run make "$IMAGE"
 	[ "$status" -ne 0 ]
 	[ ! -e "$IMAGE" ]
+}
+
+@test "make install gives a command that needs neither compiler nor source" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	printf '[hello]\nfile = hello\nmode = x86_64\n' >unittests.cfg
+	make install prefix="$BATS_TEST_TMPDIR/installed"
+	rm -r "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR"
+	ACCEL=tcg run installed/bin/trapline -o logs hello
+	ended_with 0 "PASS hello.x86_64"
 }
