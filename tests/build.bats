@@ -4,7 +4,7 @@
 # The Makefile: builds where it should, and again only what changed. One
 # image, hello's, stands for all.
 
-load helper
+load tools
 
 setup()
 {

@@ -3,7 +3,7 @@
 #
 # scripts/check.sh counts what its steps say, in a small tree of its own.
 
-load helper
+load tools
 
 setup()
 {

@@ -3,7 +3,7 @@
 #
 # configure: what it finds, what it writes, and what it says when it cannot.
 
-load helper
+load tools
 
 # What configure itself needs besides the tools it looks for.
 readonly BASE=(sh cat mktemp rm cmp cp grep ln sed as)

@@ -3,7 +3,7 @@
 #
 # scripts/setup.sh, with an apt-get that only notes what it was asked.
 
-load helper
+load tools
 
 readonly BASE=(sh cat awk cut sort head find tr id dpkg)
 
