@@ -60,11 +60,13 @@ plan()
 	printf '1..%d\n' "$results"
 }
 
-# All files of the project, NUL-terminated: not what was built or logged.
+# All files of the project, NUL-terminated: not what was built or logged, here
+# or in a build folder inside the tree.
 project_files()
 {
-	find "$srcdir" \( -name .git -o -path "$srcdir/build" -o -path "$srcdir/logs" \) -prune \
-		-o -type f -print0
+	find "$srcdir" -mindepth 1 \
+		-type d \( -name .git -o -path "$srcdir/build" -o -path "$srcdir/logs" \
+		-o -exec test -e {}/config.mk \; \) -prune -o -type f -print0
 }
 
 # Scripts, by what their first lines say.
