@@ -42,9 +42,6 @@ main()
 	now_ms
 	STARTED=$NOW
 	options_parse "$@"
-	if [[ $WORKER ]]; then
-		worker_main
-	fi
 	trap clean_up EXIT
 	trap 'killed 1' HUP
 	trap 'killed 2' INT
@@ -81,5 +78,21 @@ main()
 	exit_status
 }
 
+# A worker of -j (scripts/parallel.bash): --worker FOLDER RUN.
+if [[ ${1:-} == --worker && -r ${2:-}/state ]]; then
+	WORK=$2 WORKER=yes
+	# shellcheck source=/dev/null
+	. "$WORK/state"
+	worker_main "$3"
+	exit
+fi
+# A worker of -j (scripts/parallel.bash): --worker FOLDER RUN.
+if [[ ${1:-} == --worker && -r ${2:-}/state ]]; then
+	WORK=$2 WORKER=yes
+	# shellcheck source=/dev/null
+	. "$WORK/state"
+	worker_main "$3"
+	exit
+fi
 main "$@"
 exit

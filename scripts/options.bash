@@ -65,7 +65,7 @@ options_parse()
 			;;
 		esac
 		case $option in
-		-g | -j | -o | --vmm | --mode | --boot | --config | --worker)
+		-g | -j | -o | --vmm | --mode | --boot | --config)
 			(($#)) || die "$option needs a value (-h prints the usage)"
 			value=$1
 			shift
@@ -105,7 +105,6 @@ options_parse()
 		--strict) OPT_STRICT=yes ;;
 		--bisect) ;;
 		--setup) OPT_SETUP=yes ;;
-		--worker) WORKER=$value ;;
 		--)
 			ARGS+=("$@")
 			set --

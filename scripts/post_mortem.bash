@@ -8,7 +8,8 @@
 # driver left in the start's folder: registers ("CPU#N", then lines of
 # NAME=VALUE), stack.N (memory from the stack pointer up) and trail.
 
-# Frames shown of a stack.
+# Starts of a run that are shown in full; frames shown of a stack.
+readonly POST_MORTEMS=3
 readonly STACK_FRAMES=16
 
 # Sets RUN_TRAIL to the address of report_trail, if the image has one.
@@ -25,18 +26,21 @@ run_trail_address()
 	done < <("${CONFIG[NM]:-nm}" "$RUN_BASE.elf" 2>/dev/null)
 }
 
-# Prints the post-mortem of a start; SUBTEST is the one that struck.
+# Prints the post-mortem of a start; SUBTEST is the one that struck; without
+# FULL its head alone.
 post_mortem()
 {
-	local dir=$1 kind=$2 subtest=$3 reason=$4 last=$5
+	local dir=$1 kind=$2 subtest=$3 reason=$4 last=$5 full=$6
 
-	printf '    %s in %s: %s\n' "${kind^^}" "$subtest" "$reason"
+	printf '    %s: %s\n' "${kind^^}" "$reason"
 	if [[ ! $last ]]; then
 		trail_read "$dir/trail"
 		last=$TRAIL
 	fi
 	printf '    last check: %s\n' "${last:-unknown}"
-	if [[ -r $dir/log ]] && grep -aq '^# CRASH cpu' "$dir/log"; then
+	if [[ ! $full ]]; then
+		:
+	elif [[ -r $dir/log ]] && grep -aq '^# CRASH cpu' "$dir/log"; then
 		post_mortem_guest "$dir/log"
 	elif [[ -s $dir/registers ]]; then
 		post_mortem_vmm "$dir"
@@ -102,13 +106,14 @@ print_folded()
 # The VMM's account: integer and control registers, then the stack, CPU by CPU.
 post_mortem_vmm()
 {
-	local dir=$1 line cpu='' text=''
+	local dir=$1 line cpu='' text='' next
 
 	while IFS= read -r line; do
 		if [[ $line =~ ^CPU#([0-9]+) ]]; then
+			next=${BASH_REMATCH[1]}
 			[[ ! $cpu ]] || post_mortem_cpu "$dir" "$cpu" "$text"
-			cpu=${BASH_REMATCH[1]} text=
-		elif [[ ! $line =~ ^(FCW|FPR|XMM|YMM|Opmask|CCS|MM)[0-9=] && $line ]]; then
+			cpu=$next text=
+		elif [[ ! $line =~ ^(DR|FCW|FPR|XMM|YMM|Opmask|CCS|MM)[0-9=] && $line ]]; then
 			printable "$line"
 			text+=$PRINTABLE$'\n'
 		fi
@@ -169,6 +174,8 @@ print_stack()
 	done
 	while IFS= read -r line; do
 		line=${line//"$SRCDIR/"/}
+		line=${line/ (discriminator +([0-9]))/}
+		line=${line/#0x+(0)/0x}
 		printable "$line"
 		printf '      %s\n' "$PRINTABLE"
 	done < <("${CONFIG[ADDR2LINE]:-addr2line}" -e "$RUN_BASE.elf" -a -f -i -p "${lookup[@]}" 2>/dev/null)

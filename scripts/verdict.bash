@@ -74,7 +74,7 @@ run_verdict()
 # CRASH and HANG: the post-mortem of what struck and is not known.
 run_struck_verdict()
 {
-	local dir number kind subtest reason last
+	local dir number kind subtest reason last shown=0 full
 
 	for ((number = 0; number < RUN_STARTS; number++)); do
 		dir=$RUN_DIR/$number
@@ -84,7 +84,9 @@ run_struck_verdict()
 			continue
 		fi
 		verdict_at_least "${kind^^}" "$reason"
-		post_mortem "$dir" "$kind" "$subtest" "$reason" "$last" >>"$RUN_DIR/report"
+		full=
+		((shown++ >= POST_MORTEMS)) || full=yes
+		post_mortem "$dir" "$kind" "$subtest" "$reason" "$last" "$full" >>"$RUN_DIR/report"
 	done
 }
 

@@ -94,7 +94,7 @@ bochs_script()
 		printf 'c\n'
 		[[ ! $RUN_TRAIL ]] || printf 'writemem "trail" %s 128\n' "$RUN_TRAIL"
 		for ((cpu = 0; cpu < RUN_CPUS; cpu++)); do
-			printf 'set $cpu = %s\nwritemem "stack.%s" %s 8192\n' "$cpu" "$cpu" "$pointer"
+			printf 'set %s = %s\nwritemem "stack.%s" %s 8192\n' '$cpu' "$cpu" "$cpu" "$pointer"
 		done
 		printf 'q\n'
 	} >"$dir/debugger"
@@ -174,17 +174,22 @@ bochs_watch()
 bochs_judge()
 {
 	local dir=$1 line panic='' panics=0 cpu=''
+	local -A dumped=()
 
 	while IFS= read -r line; do
 		if [[ $line == *'>>PANIC<< '* ]]; then
 			panics=$((panics + 1))
 			[[ $panic ]] || panic=$line
-		elif [[ $line =~ ^[0-9]+[a-z]\[CPU([0-9]+)\ *\]\ (\|\ |CPU\ is|EFER)(.*) ]]; then
-			if [[ $cpu != "${BASH_REMATCH[1]}" ]]; then
+		elif [[ $line =~ ^[0-9]+[a-z]\[CPU([0-9]+)\ *\]\ (\|\ |CPU\ is|EFER) ]]; then
+			# A panic dumps its CPU, the end dumps all of them: once is enough.
+			if [[ $line == *"CPU is in"* ]]; then
 				cpu=${BASH_REMATCH[1]}
-				printf 'CPU#%s\n' "$cpu"
+				[[ ! ${dumped[$cpu]:-} ]] || cpu=
+				[[ ! $cpu ]] || printf 'CPU#%s\n' "$cpu"
+				dumped[${BASH_REMATCH[1]}]=yes
 			fi
-			printf '%s\n' "${line#*\] }"
+			line=${line#*\] }
+			[[ ! $cpu ]] || printf '%s\n' "${line#| }"
 		fi
 	done < <(tr -d '\000' <"$dir/stderr") >"$dir/registers"
 	[[ -s $dir/stdout ]] && [[ $(head -c 1000 "$dir/stdout") =~ Emulator\ ([0-9.]+) ]] &&
