@@ -14,7 +14,7 @@
 #define PORT61_OUT2	 0x20
 
 #define MEASURE_MS	 10
-#define NO_PIT_KHZ	 4000000 /* more than any: delays get longer, not shorter */
+#define UNKNOWN_KHZ	 4000000 /* more than any: delays get longer, not shorter */
 
 static u64 measure(void)
 {
@@ -26,27 +26,33 @@ static u64 measure(void)
 	outb(PIT_CHANNEL2, count & 0xff);
 	outb(PIT_CHANNEL2, count >> 8);
 	if (inb(PORT61) & PORT61_OUT2) /* no PIT: the bus floats */
-		return NO_PIT_KHZ;
+		return 0;
 	start = rdtsc();
 	while (!(inb(PORT61) & PORT61_OUT2))
 		;
 	return (rdtsc() - start) / MEASURE_MS;
 }
 
-static u64 from_cpuid(void)
+/* VMware's leaf, which QEMU has too: EAX is the TSC's frequency in kHz. */
+static u64 from_hypervisor(void)
+{
+	u32 max;
+
+	if (!cpu_has(FEATURE_HYPERVISOR))
+		return 0;
+	max = cpuid(0x40000000).eax;
+	return max >= 0x40000010 && max < 0x40000100 ? cpuid(0x40000010).eax : 0;
+}
+
+/* Only where there is no PIT: a simulator may report the crystal of the CPU that it models. */
+static u64 from_crystal(void)
 {
 	struct cpuid c;
 
-	/* VMware's leaf, which QEMU has too: EAX is the TSC's frequency in kHz. */
-	if (cpu_has(FEATURE_HYPERVISOR) && cpuid(0x40000000).eax >= 0x40000010 &&
-	    cpuid(0x40000000).eax < 0x40000100)
-		return cpuid(0x40000010).eax;
-	if (cpuid(0).eax >= 0x15) {
-		c = cpuid(0x15); /* crystal's Hz times EBX / EAX */
-		if (c.eax && c.ebx && c.ecx)
-			return (u64)c.ecx * c.ebx / (c.eax * 1000);
-	}
-	return 0;
+	if (cpuid(0).eax < 0x15)
+		return 0;
+	c = cpuid(0x15); /* crystal's Hz times EBX / EAX */
+	return c.eax && c.ebx && c.ecx ? (u64)c.ecx * c.ebx / c.eax / 1000 : 0;
 }
 
 u64 tsc_khz(void)
@@ -54,9 +60,13 @@ u64 tsc_khz(void)
 	static u64 khz;
 
 	if (!khz)
-		khz = from_cpuid();
+		khz = from_hypervisor();
 	if (!khz)
 		khz = measure();
+	if (!khz)
+		khz = from_crystal();
+	if (!khz)
+		khz = UNKNOWN_KHZ;
 	return khz;
 }
 

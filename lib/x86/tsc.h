@@ -14,8 +14,8 @@ static inline u64 rdtsc(void)
 }
 
 /*
- * TSC ticks per millisecond: from CPUID (KVM's, VMware's or Intel's leaf), else
- * measured against channel 2 of the PIT, which takes 10 ms, once.
+ * TSC ticks per millisecond: told by the hypervisor, else measured against channel 2 of
+ * the PIT, which takes 10 ms, once; without a PIT CPUID's, or a guess that is too high.
  */
 u64 tsc_khz(void);
 
