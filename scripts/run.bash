@@ -264,7 +264,7 @@ run_judge()
 		else
 			SEEN[$key]=$value
 		fi
-	done < <(LC_ALL=C tr '\000' '\001' <"$dir/console" |
+	done < <({ LC_ALL=C tr '\000' '\001' <"$dir/console"; printf '\001end\n'; } |
 		LC_ALL=C awk -v nonce="$RUN_NONCE" -v verbose="${OPT_VERBOSE:+1}" -v cap="$LOG_CAP" \
 			-v log_path="$dir/log" -v records="$RUN_DIR/records" -v plan_path="$dir/plan" \
 			-f "$SRCDIR/scripts/judge.awk")

@@ -38,8 +38,9 @@ console_ended()
 {
 	local tail
 
-	tail=$(tail -c 200 "$1/console" 2>/dev/null | tr '\000' '?')
-	[[ ${tail##*$'\n'} == '' && $tail == *"# END nonce=$RUN_NONCE "* ]]
+	tail=$(tail -c 200 "$1/console" 2>/dev/null | tr '\000' '?'; printf .)
+	tail=${tail%.}
+	[[ $tail == *$'\n# END nonce='"$RUN_NONCE "*$'\n' ]]
 }
 
 # Whether the console's file has reached the limit: some VMMs ignore SIGXFSZ.
