@@ -44,6 +44,17 @@ struct extable_entry {
 
 #define TRY_RESULT(fault) "=&a"((fault).value)
 
+/*
+ * The same for an instruction that takes EAX as an input, which is bound to the result:
+ * : "=a"(fault.value) : "0"(input).
+ */
+#define TRY_WITH_EAX(instruction)                                                                  \
+	"771: " instruction "\n"                                                                   \
+	"movl $0, %%eax\n"                                                                         \
+	"772:\n"                                                                                   \
+	".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"                           \
+	".popsection\n"
+
 /* One instruction without operands that C sees; for most tests of privilege and encoding. */
 #define fault_of(instructions)                                                                     \
 	({                                                                                         \

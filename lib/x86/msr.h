@@ -77,11 +77,7 @@ static inline struct fault wrmsr_safe(u32 msr, u64 value)
 {
 	struct fault fault;
 
-	asm volatile("771: wrmsr\n"
-		     "movl $0, %%eax\n"
-		     "772:\n"
-		     ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"
-		     ".popsection\n"
+	asm volatile(TRY_WITH_EAX("wrmsr")
 		     : "=a"(fault.value)
 		     : "c"(msr), "0"((u32)value), "d"((u32)(value >> 32))
 		     : "memory", "cc");
