@@ -6,6 +6,9 @@
 
 SRCDIR=${BATS_TEST_DIRNAME%/tests}
 
+# Files run side by side; within one, bats spends more on it than it gains.
+export BATS_NO_PARALLELIZE_WITHIN_FILE=true
+
 # With the stand-in as the VMM, and an image that only it can run.
 setup_stand_in()
 {
@@ -78,17 +81,26 @@ verdict()
 	[[ $status == "$2" ]] || complain_and_fail "exit status $status, not $2"
 }
 
-# says TEXT: somewhere in the output (a glob may stand in TEXT).
+# Whether TEXT stands in the output; a * in it is any text, everything else is itself.
+output_has()
+{
+	local text=$1 character
+
+	for character in '\' '[' ']' '?' '(' ')' '|' '!' '+' '@'; do
+		text=${text//"$character"/\\$character}
+	done
+	# shellcheck disable=SC2053
+	[[ $output == *$text* ]]
+}
+
 says()
 {
-	# shellcheck disable=SC2053
-	[[ $output == *$1* ]] || complain_and_fail "nothing says '$1'"
+	output_has "$1" || complain_and_fail "nothing says '$1'"
 }
 
 says_not()
 {
-	# shellcheck disable=SC2053
-	[[ $output != *$1* ]] || complain_and_fail "something says '$1'"
+	! output_has "$1" || complain_and_fail "something says '$1'"
 }
 
 # One line on stderr names a cause, and nothing ran.
