@@ -86,7 +86,7 @@ output_has()
 {
 	local text=$1 character
 
-	for character in '\' '[' ']' '?' '(' ')' '|' '!' '+' '@'; do
+	for character in \\ '[' ']' '?' '(' ')' '|' '!' '+' '@'; do
 		text=${text//"$character"/\\$character}
 	done
 	# shellcheck disable=SC2053
