@@ -40,6 +40,12 @@ void smp_wait(unsigned int cpu);
 /* Runs a function on all CPUs at the same time, the caller included, and waits for all. */
 void on_all_cpus(void (*function)(void *argument), void *argument);
 
+/*
+ * Waits within a call of on_all_cpus() until all CPUs are there, so that they begin at
+ * the same time. Where there are more CPUs than the host has it gives up after some ms.
+ */
+void smp_meet(void);
+
 /* Sends a fixed interrupt. */
 void ipi_send(unsigned int cpu, u8 vector);
 

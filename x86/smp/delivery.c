@@ -100,8 +100,16 @@ bool ipi_set_up(const struct ipi_mode *mode)
 	return true;
 }
 
+static void tear_down_cpu(void *argument)
+{
+	(void)argument;
+	if (!apic_is_x2apic())
+		apic_write(APIC_LDR, 0);
+}
+
 void ipi_tear_down(void)
 {
+	on_all_cpus(tear_down_cpu, NULL);
 	irq_disable();
 	trap_set_handler(VECTOR_NMI, NULL);
 }
