@@ -165,6 +165,7 @@ stack_walk()
 print_stack()
 {
 	local address first=yes line
+	local built_in=${BUILD_DIR%/build}
 	local -a lookup=()
 
 	for address in "$@"; do
@@ -173,6 +174,9 @@ print_stack()
 		lookup+=("$address")
 	done
 	while IFS= read -r line; do
+		# Out of tree, the names are relative to the build folder.
+		line=${line//"$built_in/"/}
+		line=${line//"${built_in#"$SRCDIR/"}/"/}
 		line=${line//"$SRCDIR/"/}
 		line=${line/ (discriminator +([0-9]))/}
 		line=${line/#0x+(0)/0x}
