@@ -140,9 +140,11 @@ cfg_value()
 modes_valid()
 {
 	local mode
+	local -a modes
 
-	[[ $1 ]] || return
-	for mode in $1; do
+	read -ra modes <<<"$1"
+	((${#modes[@]})) || return
+	for mode in "${modes[@]}"; do
 		[[ " $ALL_MODES " == *" $mode "* ]] || return
 	done
 }

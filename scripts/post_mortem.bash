@@ -92,8 +92,10 @@ post_mortem_guest()
 print_folded()
 {
 	local text=$1 word
+	local -a words
 
-	for word in $2; do
+	read -ra words <<<"$2"
+	for word in "${words[@]}"; do
 		if ((${#text} + ${#word} > 94)); then
 			printf '    %s\n' "$text"
 			text=' '

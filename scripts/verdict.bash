@@ -115,7 +115,7 @@ run_hold_against_known()
 			HELD[fail]+="$id: $text"$'\n'
 			;;
 		xpass | off)
-			HELD[$what]+="known entry [$id] $text"$'\n'
+			HELD[$what]+="${KNOWN["$id where"]#"$SRCDIR/"}: [$id] $text"$'\n'
 			;;
 		skip)
 			HELD[skip]+="$id: skipped: $text"$'\n'
@@ -153,9 +153,16 @@ report_lines()
 # The command that runs this alone again.
 run_how_again()
 {
-	if ((VERDICT_RANK[$VERDICT] > VERDICT_RANK[PASS])); then
-		report_lines "again: $AGAIN $RUN_NAME"
-	fi
+	local glob text=
+	local -a globs
+
+	((VERDICT_RANK[$VERDICT] > VERDICT_RANK[PASS])) || return 0
+	read -ra globs <<<"${RUN_PICK[$RUN_NAME]:-}"
+	for glob in "${globs[@]}"; do
+		shell_word "$RUN_NAME:$glob"
+		text+=" $QUOTED"
+	done
+	report_lines "again: $AGAIN${text:- $RUN_NAME}"
 }
 
 # "1 check", "2 checks": sets PLURAL.

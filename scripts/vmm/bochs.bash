@@ -19,6 +19,7 @@ bochs_find()
 		VMM_PROBLEM="VMM '$VMM_BINARY' is not there"
 		[[ ${BOCHS:-} ]] || missing_tool bochs
 	fi
+	[[ $VMM_PATH != [!/]* ]] || VMM_PATH=$PWD/$VMM_PATH
 }
 
 # No display library of this Bochs is really headless: "rfb" listens on a port,

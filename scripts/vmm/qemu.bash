@@ -22,6 +22,7 @@ qemu_find()
 		VMM_PROBLEM="VMM '$VMM_BINARY' is not there"
 		[[ ${QEMU:-} ]] || missing_tool qemu
 	fi
+	[[ $VMM_PATH != [!/]* ]] || VMM_PATH=$PWD/$VMM_PATH
 }
 
 # KVM wherever it works, unless ACCEL says otherwise.
