@@ -48,10 +48,18 @@ static void test_table(void)
 	check_fault(fault_of("xorl %%eax, %%eax\n\tdivl %%eax"), FAULT_DE, "divide");
 	check(fault_raised(FAULT_DE), "divide.raised");
 	check_fault(fault_of("ud2"), FAULT_UD, "ud2");
-	check_fault(fault_of("int3"), FAULT_BP, "trap");
 }
 
 SUBTEST("extable", test_table);
+
+/* The RIP of a trap is that of the next instruction: the end of the entry, not within it. */
+static void test_trap(void)
+{
+	check_fault(fault_of("int3"), FAULT_BP, "int3");
+	check_fault(fault_of("nop\n\tint3\n\tud2"), FAULT_BP, "in-the-middle");
+}
+
+SUBTEST("extable-trap", test_trap);
 
 /* Neighbours: each entry is found, and a trap's RIP, the next one's start, is not mistaken. */
 static void test_neighbours(void)
