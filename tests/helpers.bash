@@ -13,6 +13,7 @@ export BATS_NO_PARALLELIZE_WITHIN_FILE=true
 setup_stand_in()
 {
 	setup_folders
+	SUITE_BUILD=$BUILD_DIR
 	export BUILD_DIR=$BATS_TEST_TMPDIR/build
 	export QEMU=$SRCDIR/tests/stand-in/qemu
 	image three one two three
@@ -38,7 +39,7 @@ image()
 	for subtest in "$@"; do
 		printf 'subtest %s\n' "$subtest" >>"$base.info"
 	done
-	truncate -s 64K "$base.rom"
+	head -c 64K /dev/zero | tr "\0" x >"$base.rom"
 	: >"$base.elf"
 }
 
