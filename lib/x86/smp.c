@@ -16,7 +16,7 @@
 #define TRAMPOLINE    0x8000ul
 #define START_TIME_US 5000000
 #define INIT_TIME_US  100
-#define MEETING_SPINS 20000
+#define MEETING_US    5000
 
 #define SEND_INIT     (APIC_DELIVERY_INIT | APIC_ASSERT)
 #define SEND_STARTUP  (APIC_DELIVERY_STARTUP | APIC_ASSERT | TRAMPOLINE >> 12)
@@ -191,14 +191,15 @@ void smp_meet(void)
 {
 	unsigned int self = cpu_index();
 	u32 meeting = meetings[self] + 1;
+	u64 deadline;
 
 	WRITE_ONCE(meetings[self], meeting);
-	for (unsigned int i = 0, spin = 0; i < online && spin < MEETING_SPINS; spin++) {
+	deadline = tsc_deadline_us(MEETING_US);
+	for (unsigned int i = 0; i < online && !tsc_passed(deadline);)
 		if ((s32)(READ_ONCE(meetings[i]) - meeting) >= 0)
 			i++;
 		else
 			cpu_relax();
-	}
 }
 
 void on_all_cpus(void (*function)(void *), void *argument)

@@ -42,7 +42,7 @@ void on_all_cpus(void (*function)(void *argument), void *argument);
 
 /*
  * Waits within a call of on_all_cpus() until all CPUs are there, so that they begin at
- * the same time. Where there are more CPUs than the host has it gives up after some ms.
+ * the same time. Where there are more CPUs than the host has it gives up after 5 ms.
  */
 void smp_meet(void);
 
