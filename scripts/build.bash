@@ -101,7 +101,7 @@ build_update()
 		((status == 1)) && note "the build is out of date, and $MAKE_DIR is read-only: used as it is"
 		return 0
 	fi
-	if ! flock "$MAKE_DIR" make -s -j"$HOST_CPUS" -C "$MAKE_DIR" all >"$WORK/make.log" 2>&1; then
+	if ! flock "$MAKE_DIR" make -s -j"$HOST_CPUS" -C "$MAKE_DIR" all 2>"$WORK/make.log" >/dev/null; then
 		cat "$WORK/make.log" >&2
 		die "the build failed"
 	fi

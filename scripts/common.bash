@@ -199,7 +199,7 @@ disk_has_room()
 {
 	local probe=$1/.room.$$
 
-	if printf '%65536s' '' 2>/dev/null >"$probe"; then
+	if printf "%65536s" "" 2>/dev/null >"$probe"; then
 		rm -f -- "$probe"
 		return 0
 	fi

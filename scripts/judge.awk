@@ -238,6 +238,8 @@ end_seen {
 { other($0) }
 
 END {
+	if (close(log_path) || close(records))
+		exit 2
 	if (ends != 1)
 		error("the console does not end where it should")
 	print "plan_seen " plan_seen + 0
@@ -252,4 +254,5 @@ END {
 		print "crash_reason " clean(crash_reason)
 	if (crash_check != "")
 		print "crash_check " clean(crash_check)
+	print "judged 1"
 }

@@ -85,8 +85,10 @@ show_run()
 	local run=$1 verdict summary milliseconds
 
 	verdict=BROKEN summary="the runner's worker died" milliseconds=0
-	if [[ -r $WORK/runs/$run/verdict ]]; then
+	if [[ -s $WORK/runs/$run/verdict ]]; then
 		{ read -r verdict; read -r summary; read -r milliseconds; } <"$WORK/runs/$run/verdict"
+	elif ! disk_has_room "$WORK"; then
+		summary="no space left in $WORK"
 	fi
 	RUNS_DONE=$((RUNS_DONE + 1))
 	COUNT[$verdict]=$((COUNT[$verdict] + 1))

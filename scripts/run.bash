@@ -87,7 +87,7 @@ run_prepare()
 	local run=$1 stanza=${RUN_STANZA[$1]} mode=${RUN_MODE[$1]} index glob
 
 	RUN_NAME=$run RUN_DIR=$WORK/runs/$run
-	mkdir -p "$RUN_DIR" || return 1
+	mkdir -p "$RUN_DIR" 2>/dev/null || return 1
 	image_name "$stanza"
 	RUN_BASE=$BUILD_DIR/$mode/$IMAGE_NAME
 	RUN_TRAIL='' RUN_STARTS=0 RUN_ERRORS=() RUN_STRUCK=()
@@ -98,8 +98,8 @@ run_prepare()
 	run_resources "$stanza"
 	RUN_FACTS[smp]=$RUN_CPUS
 	info_read "$RUN_BASE.info"
-	printf '%s\n' "${INFO_SUBTESTS[@]}" >"$RUN_DIR/subtests"
-	: >"$RUN_DIR/report"
+	{ printf '%s\n' "${INFO_SUBTESTS[@]}" >"$RUN_DIR/subtests" && : >"$RUN_DIR/report"; } 2>/dev/null ||
+		return 1
 
 	RUN_INDEXES=()
 	for ((index = 0; index < ${#INFO_SUBTESTS[@]}; index++)); do
@@ -141,7 +141,7 @@ run_one()
 	fi
 	now_ms
 	RUN_MS=$((NOW - began))
-	printf '%s\n' "$VERDICT" "$SUMMARY" "$RUN_MS" >"$RUN_DIR/verdict"
+	printf '%s\n' "$VERDICT" "$SUMMARY" "$RUN_MS" 2>/dev/null >"$RUN_DIR/verdict"
 	run_log
 }
 
@@ -157,11 +157,16 @@ run_starts()
 			RUN_BROKEN="cannot write the image to $WORK (is there space left?)"
 			return
 		fi
-		: >"$dir/console"
+	: >"$dir/console"
 		VMM_END=broken VMM_REASON='' VMM_SAID='' VMM_STATUS=0
 		"${OPT_VMM}_start" "${RUN_STANZA[$RUN_NAME]}" "$dir"
 		[[ $VMM_VERSION ]] && RUN_FACTS[version]=$VMM_VERSION
 		run_judge "$dir" "${left[@]}"
+		if ((! SEEN[judged])) || { ((! SEEN[end_seen])) && ! disk_has_room "$WORK"; }; then
+			RUN_BROKEN="no space left in $WORK"
+			! disk_has_room "$WORK" || RUN_BROKEN="the output could not be judged"
+			return
+		fi
 		case $VMM_END in
 		crash | hang) ;;
 		broken)
@@ -255,9 +260,9 @@ run_judge()
 
 	for index in "$@"; do
 		printf '%s\n' "${RUN_SUBTESTS[index]}"
-	done >"$dir/plan"
+	done 2>/dev/null >"$dir/plan"
 	SEEN=([plan_seen]=0 [reported]=0 [checks]=0 [failed]=0 [skipped]=0 [skipped_subtests]=0
-		[end_seen]=0 [skip_reason]='' [crash_reason]='' [crash_check]='')
+		[end_seen]=0 [skip_reason]='' [crash_reason]='' [crash_check]='' [judged]=0)
 	while IFS=' ' read -r key value; do
 		if [[ $key == error ]]; then
 			errors+=("$value")
@@ -267,7 +272,7 @@ run_judge()
 	done < <({ LC_ALL=C tr '\000' '\001' <"$dir/console"; printf '\001end\n'; } |
 		LC_ALL=C awk -v nonce="$RUN_NONCE" -v verbose="${OPT_VERBOSE:+1}" -v cap="$LOG_CAP" \
 			-v log_path="$dir/log" -v records="$RUN_DIR/records" -v plan_path="$dir/plan" \
-			-f "$SRCDIR/scripts/judge.awk")
+			-f "$SRCDIR/scripts/judge.awk" 2>/dev/null)
 
 	RUN_CHECKS=$((RUN_CHECKS + SEEN[checks]))
 	RUN_FAILED=$((RUN_FAILED + SEEN[failed]))
@@ -294,7 +299,6 @@ run_judge()
 		RUN_ERRORS+=("subtest '${RUN_SUBTESTS[${!index}]}' was planned and did not report")
 	fi
 	if ((! SEEN[end_seen] && ${#errors[@]} == 0)); then
-		disk_has_room "$WORK" || errors+=("no space left in $WORK")
 		errors+=("no END record")
 	fi
 	RUN_ERRORS+=("${errors[@]}")

@@ -147,7 +147,7 @@ report_lines()
 
 	while IFS= read -r line; do
 		[[ $line ]] && printf '    %s\n' "$line"
-	done <<<"$1" >>"$RUN_DIR/report"
+	done <<<"$1" >>"$RUN_DIR/report" 2>/dev/null
 }
 
 # The command that runs this alone again.
