@@ -21,8 +21,9 @@
 #define DR7_FIXED	  BIT(10)
 #define DR6_CLEAR	  0xffff0ff0ul
 
-/* A TSS with room for RSP0 (ESP0, SS0) and no more. */
+/* TSS sizes with room for RSP0 (ESP0, SS0) and no more; and up to the IST entry of NMIs. */
 #define SHORT_TSS_SIZE	  12
+#define TSS_SIZE_IST2	  (offsetof(struct tss64, ist) + 2 * sizeof(u64))
 #define IST_BEYOND	  7
 #define INT_IST_VECTOR	  0x31
 
@@ -132,7 +133,7 @@ PREPARE(interrupt_with_short_tss)
 	idt[INT_IST_VECTOR] =
 		gate_make(KERNEL_CS, trap_entry_address(INT_IST_VECTOR),
 			  DESC_PRESENT | DESC_DPL3 | DESC_INTERRUPT_GATE, IST_BEYOND);
-	load_tss(SHORT_TSS_SIZE);
+	load_tss(TSS_SIZE_IST2);
 }
 
 PREPARE(jump_to_short_tss)
