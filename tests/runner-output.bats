@@ -10,6 +10,7 @@ load helpers
 setup()
 {
 	setup_stand_in
+	LOG=$BATS_TEST_TMPDIR/logs/three.x86_64.log
 }
 
 teardown()
@@ -22,11 +23,6 @@ printable_only()
 {
 	LC_ALL=C
 	[[ $output != *[!\ -~$'\n']* ]] || complain_and_fail "control characters: $(cat -v <<<"$output")"
-}
-
-log()
-{
-	printf '%s' "$BATS_TEST_TMPDIR/logs/${1:-three.x86_64}.log"
 }
 
 ESCAPES='\e]0;owned\a\e[2J\e[31mred\r\b\x9b'
@@ -97,23 +93,23 @@ ESCAPES='\e]0;owned\a\e[2J\e[31mred\r\b\x9b'
 	stand_in 'begin; pass one; yes "# nothing to say" | head -c 200000000 >>"$console"; pass two; pass three; end; leave 85'
 	verdict ERROR 1
 	says "bytes to the console"
-	(($(stat -c %s "$(log)") < 1100000))
-	grep -q "was cut at 1048576 bytes" "$(log)"
+	(($(stat -c %s "$LOG") < 1100000))
+	grep -q "was cut at 1048576 bytes" "$LOG"
 	((SECONDS < 10))
 }
 
 @test "a flood of 2 MB in the middle of an honest run: PASS, and the log is capped" {
 	stand_in 'begin; pass one; yes "# nothing to say" | head -c 2000000 >>"$console"; say; pass two; pass three; end; leave 85'
 	verdict PASS 0
-	(($(stat -c %s "$(log)") < 1100000))
-	grep -q "was cut at 1048576 bytes" "$(log)"
-	grep -q "^# END" "$(log)"
+	(($(stat -c %s "$LOG") < 1100000))
+	grep -q "was cut at 1048576 bytes" "$LOG"
+	grep -q "^# END" "$LOG"
 }
 
 @test "a flood on stderr: the log is capped" {
 	stand_in 'yes "warning: nothing" | head -c 10000000 >&2; honest'
 	verdict PASS 0
-	(($(stat -c %s "$(log)") < 1100000))
+	(($(stat -c %s "$LOG") < 1100000))
 }
 
 @test "an endless flood on QMP: HANG at the time limit" {
@@ -126,14 +122,14 @@ ESCAPES='\e]0;owned\a\e[2J\e[31mred\r\b\x9b'
 	stand_in 'begin; head -c 200000000 /dev/zero | tr "\0" x >>"$console"; leave 85'
 	verdict ERROR 1
 	says "bytes to the console"
-	(($(stat -c %s "$(log)") < 1100000))
+	(($(stat -c %s "$LOG") < 1100000))
 	((SECONDS < 10))
 }
 
 @test "a line of 8 MB before an honest run: PASS, and the log is capped" {
 	stand_in 'head -c 8000000 /dev/zero | tr "\0" x >>"$console"; say; honest'
 	verdict PASS 0
-	(($(stat -c %s "$(log)") < 1100000))
+	(($(stat -c %s "$LOG") < 1100000))
 }
 
 @test "a flood of failing checks: FAIL, the first ones shown, the log capped" {
@@ -141,7 +137,7 @@ ESCAPES='\e]0;owned\a\e[2J\e[31mred\r\b\x9b'
 	[[ $status == 1 ]]
 	((${#lines[@]} < 15))
 	says "one.1: x"
-	(($(stat -c %s "$(log)") < 8000000))
+	(($(stat -c %s "$LOG") < 8000000))
 }
 
 @test "a long id and a long text: the lines stay readable" {
@@ -250,7 +246,7 @@ every_verdict()
 
 @test "the logs: console, facts, and the command that ran" {
 	stand_in 'say "# hello from the guest"; honest'
-	grep -q "^# hello from the guest" "$(log)"
+	grep -q "^# hello from the guest" "$LOG"
 	grep -q "^verdict PASS" "$BATS_TEST_TMPDIR/logs/three.x86_64.facts"
 	grep -q "^version 7.2.22" "$BATS_TEST_TMPDIR/logs/three.x86_64.facts"
 	grep -q "^command .*stand-in/qemu .*-accel tcg" "$BATS_TEST_TMPDIR/logs/three.x86_64.facts"

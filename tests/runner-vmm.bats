@@ -251,3 +251,33 @@ cost_one_subtest()
 	verdict BROKEN 1 four.x86_64
 	says "1 PASS, 1 BROKEN"
 }
+
+@test "a KVM internal error after END: CRASH" {
+	stand_in 'begin; pass one; pass two; pass three; end; internal_error'
+	verdict CRASH 1
+	at_once
+}
+
+@test "a VMM that is stopped: HANG" {
+	TIMEOUT=1 stand_in 'begin; pass one; kill -STOP $$'
+	verdict HANG 1
+	says "in two"
+}
+
+@test "a worker of -j that dies: BROKEN, the others run" {
+	stanza four
+	stanza five 'test_args = deadly'
+	export STAND_IN='[[ $arguments == *deadly* ]] && { read -r _ _ _ worker _ <"/proc/$PPID/stat"; kill -KILL "$worker"; }; honest'
+	runner -j2 three four five
+	verdict PASS 1
+	verdict PASS 1 four.x86_64
+	verdict BROKEN 1 five.x86_64
+	says "worker died"
+}
+
+@test "an image and a declaration that do not belong together: ERROR" {
+	sed -i 's/subtest two/subtest second/' "$BUILD_DIR/x86_64/three.info"
+	stand_in honest
+	verdict ERROR 1
+	says "subtest 2 is 'two', not 'second'"
+}
