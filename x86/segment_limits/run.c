@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "control.h"
+#include "forced_emulation.h"
+#include "printf.h"
+#include "report.h"
+#include "segment_limits.h"
+#include "string.h"
+
+
+struct arena arena __aligned(4096) __section(".noinit");
+
+static bool expands_down(const struct segment *segment)
+{
+	return (segment->access & (DESC_CODE | DESC_DATA_DOWN)) == DESC_DATA_DOWN;
+}
+
+u64 upper_bound(const struct segment *segment)
+{
+	if (expands_down(segment))
+		return segment->flags & DESC_BIG ? MAX_OFFSET : 0xffff;
+	return segment->limit;
+}
+
+/*
+ * SDM volume 3A, "Limit Checking", in 64 bits so that nothing wraps. Where the upper
+ * bound is 0xffffffff, an access that begins inside and wraps around is left open.
+ */
+enum verdict limit_rule(const struct segment *segment, u64 offset, unsigned int size)
+{
+	u64 last = offset + size - 1, bound = upper_bound(segment);
+
+	if (expands_down(segment) && offset <= segment->limit)
+		return BEYOND;
+	if (last <= bound)
+		return WITHIN;
+	return bound == MAX_OFFSET ? OPEN : BEYOND;
+}
+
+static u8 pattern[sizeof(arena.memory)];
+
+u32 pattern_dword(unsigned int index)
+{
+	u32 value;
+
+	memcpy(&value, &pattern[GUARD + 4 * index], sizeof(value));
+	return value;
+}
+
+void memory_init(void)
+{
+	/* BOUND's lower bound; LFS's selector, and BOUND's upper bound; FXRSTOR's MXCSR. */
+	static const u8 operand[] = { 0xc0, 0xd1, 0xe2, 0xf3, USER_DS, 0x00, 0x71, 0x65 };
+	static const u8 mxcsr[] = { 0x80, 0x1f, 0x00, 0x00 };
+
+	for (unsigned int i = 0; i < sizeof(pattern); i++)
+		pattern[i] = 0x81 + 37 * i % 61;
+	memcpy(&pattern[GUARD], operand, sizeof(operand));
+	memcpy(&pattern[GUARD + 24], mxcsr, sizeof(mxcsr));
+	memory_restore();
+}
+
+void memory_set(const void *operand, unsigned int size)
+{
+	memcpy(&pattern[GUARD], operand, size);
+	memcpy(target(), operand, size);
+}
+
+void memory_restore(void)
+{
+	memcpy(arena.memory, pattern, sizeof(pattern));
+}
+
+/* By string instructions, which are cheap where each instruction is emulated. A count of 0 leaves ZF. */
+static bool dwords_differ(const void **a, const void **b, ulong count)
+{
+	bool differs;
+
+	asm volatile("cmp %[count], %[count]\n\t"
+		     "repe cmpsl"
+		     : "+S"(*a), "+D"(*b), [count] "+c"(count), "=@ccne"(differs)
+		     :
+		     : "memory");
+	return differs;
+}
+
+bool memory_changed(int from, int to)
+{
+	const void *a = &arena.memory[GUARD + from], *b = &pattern[GUARD + from];
+	bool differs = dwords_differ(&a, &b, (to - from) / 4);
+
+	return differs || memcmp(a, b, (to - from) % 4);
+}
+
+struct slot slot_write(unsigned int index, bool emulated, u8 prefix, const char *code,
+		       unsigned int length)
+{
+	static const u8 ud2[] = { 0x0f, 0x0b };
+	struct slot slot = {
+		.start = &arena.code[PAGE_SIZE - (index + 1) * SLOT_SIZE],
+		.skipped = emulated ? FORCED_EMULATION_LENGTH : 0,
+	};
+	u8 *at = slot.start;
+
+	if (emulated) {
+		memcpy(at, FORCED_EMULATION_BYTES, FORCED_EMULATION_LENGTH);
+		at += FORCED_EMULATION_LENGTH;
+	}
+	if (prefix)
+		*at++ = prefix;
+	memcpy(at, code, length);
+	memcpy(at + length, ud2, sizeof(ud2));
+	slot.length = at + length - slot.start;
+	return slot;
+}
+
+static struct context with_registers(struct context context, const struct slot *slot)
+{
+	context.end = (ulong)slot->start + slot->length;
+	context.ax = pattern_dword(0); /* what CMPXCHG finds in memory */
+	context.dx = pattern_dword(1);
+	context.cx = 0x01234567; /* within BOUND's bounds */
+	context.bx = 0x0b0b0b0b;
+	context.si = 0x51515151;
+	context.di = 0x0d1d1d1d;
+	context.bp = 0x0bb0bb0b;
+	return context;
+}
+
+struct context slot_context(const struct slot *slot)
+{
+	return with_registers(context_compat(slot->start), slot);
+}
+
+struct context slot_context_ring0(const struct slot *slot)
+{
+	struct context context = context_kernel(slot->start);
+
+#ifdef __x86_64__
+	context.cs = KERNEL_CS32;
+#endif
+	return with_registers(context, slot);
+}
+
+void slot_move(struct context *context, const struct slot *slot, u32 base)
+{
+	context->cs = TEST_SEGMENT;
+	context->ip = (u32)(ulong)slot->start - base;
+	context->end = (u32)(context->ip + slot->length);
+}
+
+const char *register_changed(const struct context *before, const struct context *after)
+{
+#define REGISTER(name, field) { name, offsetof(struct context, field) }
+	static const struct {
+		const char *name;
+		size_t offset;
+	} registers[] = {
+		REGISTER("eax", ax), REGISTER("ebx", bx), REGISTER("ecx", cx), REGISTER("edx", dx),
+		REGISTER("esi", si), REGISTER("edi", di), REGISTER("ebp", bp), REGISTER("ds", ds),
+		REGISTER("es", es),  REGISTER("fs", fs),  REGISTER("gs", gs),  REGISTER("eip", ip),
+		REGISTER("cs", cs),
+	};
+	const void *a = before, *b = after;
+	size_t offset;
+
+	if (!dwords_differ(&a, &b, offsetof(struct context, flags) / 4))
+		return (before->flags ^ after->flags) & ~EFLAGS_RF ? "eflags" : NULL;
+	offset = ALIGN_DOWN((size_t)((const u8 *)a - (const u8 *)before) - 1, sizeof(ulong));
+	for (unsigned int i = 0; i < ARRAY_SIZE(registers); i++)
+		if (registers[i].offset == offset)
+			return registers[i].name;
+	return "r8 to r15";
+}
+
+bool check_runs(struct context context, bool emulated)
+{
+	struct fault fault = context_run(&context);
+
+	memory_restore();
+	if (emulated && fault_equal(fault, FAULT_UD)) {
+		check_skip("the emulator does not have it", "flat");
+		return false;
+	}
+	return check_fault(fault, NO_FAULT, "flat");
+}
+
+const char *fault_text(struct fault fault)
+{
+	static char text[24];
+
+	fault_format(text, sizeof(text), fault);
+	return text;
+}
+
+void tally_add(struct tally *tally, const char *problem, const char *expected, ...)
+{
+	va_list list;
+
+	tally->count++;
+	if (!problem || tally->wrong++)
+		return;
+	va_start(list, expected);
+	vsnprintf(tally->expected, sizeof(tally->expected), expected, list);
+	va_end(list);
+	strlcpy(tally->got, problem, sizeof(tally->got));
+}
+
+const char *tally_got(const struct tally *tally)
+{
+	static char text[96];
+
+	snprintf(text, sizeof(text), "%s (%u of %u wrong)", tally->got, tally->wrong, tally->count);
+	return text;
+}

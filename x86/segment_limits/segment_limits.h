@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the subjects of segment_limits share: the rule, the memory, the way to run an instruction. */
+#ifndef SEGMENT_LIMITS_H
+#define SEGMENT_LIMITS_H
+
+#include "context.h"
+#include "descriptor.h"
+#include "paging.h"
+#include "types.h"
+
+#define TEST_SEGMENT (TEST_SELECTOR(0) | 3) /* the segment under test */
+
+#define DATA_UP	     (DESC_PRESENT | DESC_DPL3 | DESC_DATA_WRITABLE | DESC_ACCESSED)
+#define DATA_DOWN    (DATA_UP | DESC_DATA_DOWN)
+#define CODE	     (DESC_PRESENT | DESC_DPL3 | DESC_CODE_READABLE | DESC_ACCESSED)
+
+/* What the manual says about an access. */
+enum verdict {
+	WITHIN, /* no fault */
+	BEYOND, /* #SS(0) through SS, #GP(0) through the others */
+	OPEN,	/* wraps around at an upper bound of 0xffffffff: may or may not fault */
+};
+
+#define MAX_OFFSET 0xffffffffull
+
+enum verdict limit_rule(const struct segment *segment, u64 offset, unsigned int size);
+
+/* The last valid offset: the limit, or for expand-down 0xffff or 0xffffffff. */
+u64 upper_bound(const struct segment *segment);
+
+/*
+ * Every access goes to the same memory, target(): it is the segment's base that
+ * moves, so that the offset under test lies there. Code is in the page below it,
+ * within reach of small code segments.
+ */
+#define TARGET_SIZE 512
+#define GUARD	    16 /* bytes on either side that no access may change */
+
+extern struct arena {
+	u8 code[PAGE_SIZE];
+	u8 memory[GUARD + TARGET_SIZE + GUARD] __aligned(64);
+} arena;
+
+static inline u8 *target(void)
+{
+	return &arena.memory[GUARD];
+}
+
+/* The base that puts a linear address at offset; linear addresses wrap at 4 GiB. */
+static inline u32 base_for(const void *linear, u32 offset)
+{
+	return (u32)(ulong)linear - offset;
+}
+
+/*
+ * Fills the memory with a pattern: valid operands of LFS, BOUND and FXRSTOR. memory_set()
+ * puts another operand at target() and into the pattern; memory_restore() writes the pattern again.
+ */
+void memory_init(void);
+void memory_set(const void *operand, unsigned int size);
+void memory_restore(void);
+u32 pattern_dword(unsigned int index);
+
+/* Does memory differ from the pattern between these offsets from target? */
+bool memory_changed(int from, int to);
+
+/* An instruction in arena.code, followed by a UD2. */
+#define SLOT_SIZE 32
+
+struct slot {
+	u8 *start;
+	unsigned int length; /* without the UD2 */
+	unsigned int skipped; /* the forced emulation prefix: a fault's EIP lies behind it */
+};
+
+/* Writes [forced emulation prefix,] [prefix, if not 0,] code and UD2 to slot number index. */
+struct slot slot_write(unsigned int index, bool emulated, u8 prefix, const char *code,
+		       unsigned int length);
+
+/* Ring 3 and 32-bit code (compatibility mode under x86_64), registers that are all different. */
+struct context slot_context(const struct slot *slot);
+
+/* The same in ring 0. */
+struct context slot_context_ring0(const struct slot *slot);
+
+/* In the code segment under test, with this base: ip and end are offsets in it. */
+void slot_move(struct context *context, const struct slot *slot, u32 base);
+
+/* The name of a register that differs, or NULL; ESP, SS and RF are not compared. */
+const char *register_changed(const struct context *before, const struct context *after);
+
+/*
+ * Does the instruction run at all, here in flat segments? If not, its matrix has
+ * nothing to tell. What KVM's emulator lacks (#UD) is skipped, what a CPU lacks is a failure.
+ */
+bool check_runs(struct context context, bool emulated);
+
+/* A check that covers many accesses: it fails if one of them is wrong, and tells of the first. */
+struct tally {
+	unsigned int count, wrong;
+	char expected[64], got[64];
+};
+
+/* problem is what was seen, or NULL if all was well; then what was expected. */
+void tally_add(struct tally *tally, const char *problem, const char *expected, ...)
+	__printf(3, 4);
+
+#define check_tally(tally, ...)                                                                    \
+	report_text(__FILE__, __LINE__, !(tally)->wrong, (tally)->expected, tally_got(tally),      \
+		    __VA_ARGS__)
+
+const char *tally_got(const struct tally *tally);
+
+/* The fault as text, in a buffer that the next call fills again. */
+const char *fault_text(struct fault fault);
+
+/* A pass over a subject for each way to execute: by the CPU and, where there is one, by the emulator. */
+#define for_each_way(emulated)                                                                     \
+	for (int emulated = 0; emulated <= (int)forced_emulation_available(); emulated++)
+
+#endif
