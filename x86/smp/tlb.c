@@ -26,6 +26,7 @@
 
 #define SHOOTDOWN_VECTOR 0x60
 #define BUSY_US		 20000
+#define READ_US		 5000
 
 enum access { READ, WRITE, FETCH };
 
@@ -251,7 +252,7 @@ SUBTEST_ARG("tlb-global-cr4", test_shootdown,
  * while the boot processor changes the mapping; a read during one even generation returns its page.
  */
 static u32 generation;
-static u32 stale[MAX_CPUS];
+static u32 stale[MAX_CPUS], last_read[MAX_CPUS];
 
 static void read_on(void)
 {
@@ -259,10 +260,20 @@ static void read_on(void)
 
 	while ((first = READ_ONCE(generation)) != 0) {
 		value = READ_ONCE(*shared);
-		if (first % 2 == 0 && READ_ONCE(generation) == first)
+		if (first % 2 == 0 && READ_ONCE(generation) == first) {
 			wrong += value != values[first / 2 % 2];
+			WRITE_ONCE(last_read[cpu_index()], first);
+		}
 	}
 	stale[cpu_index()] = wrong;
+}
+
+static bool all_have_read(u32 this_generation)
+{
+	for (unsigned int i = 1; i < cpu_count(); i++)
+		if (READ_ONCE(last_read[i]) != this_generation)
+			return false;
+	return true;
 }
 
 static void change_on(void)
@@ -276,6 +287,7 @@ static void change_on(void)
 		set_entry(next / 2 % 2, KERNEL_PAGE);
 		acknowledged_all += shoot_down();
 		WRITE_ONCE(generation, next);
+		WAIT_UNTIL(all_have_read(next), READ_US);
 	} while (!tsc_passed(deadline));
 	WRITE_ONCE(generation, 0);
 	stale[0] = next / 2 - 1 - acknowledged_all;
