@@ -241,7 +241,7 @@ END {
 	if (close(log_path) || close(records))
 		exit 2
 	if (ends != 1)
-		error("the console does not end where it should")
+		error("the last line has no newline")
 	print "plan_seen " plan_seen + 0
 	print "reported " reported
 	print "checks " checks

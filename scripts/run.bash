@@ -281,6 +281,9 @@ run_judge()
 	RUN_SKIPPED_SUBTESTS=$((RUN_SKIPPED_SUBTESTS + SEEN[skipped_subtests]))
 	RUN_SKIP_REASON=${RUN_SKIP_REASON:-${SEEN[skip_reason]}}
 
+	if ((! SEEN[end_seen])) && [[ $VMM_END == @(broken|clean|left) ]] && console_flooded "$dir"; then
+		VMM_END=flood
+	fi
 	if [[ ${SEEN[crash_reason]} && $VMM_END != broken ]]; then
 		VMM_END=crash VMM_REASON=${SEEN[crash_reason]}
 	fi
@@ -288,7 +291,10 @@ run_judge()
 	crash | hang | broken)
 		return
 		;;
-	flood | left)
+	flood)
+		RUN_ERRORS+=("the guest wrote more than $CONSOLE_MAX bytes to the console")
+		;;
+	left)
 		RUN_ERRORS+=("$VMM_REASON")
 		;;
 	esac

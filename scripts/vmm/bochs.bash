@@ -73,7 +73,7 @@ plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=1, parallel=0, serial=1
 memory: guest=$((RUN_MEM >> 20)), host=$((RUN_MEM >> 20 > 1024 ? 1024 : RUN_MEM >> 20))
 romimage: file=rom, address=$((0x100000000 - size)), options=none
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
-cpu: model=${RUN_FACTS[machine]}, count=$RUN_CPUS, ips=$BOCHS_IPS, reset_on_triple_fault=0
+cpu: model=${RUN_FACTS[machine]}, count=$RUN_CPUS, ips=$BOCHS_IPS, ignore_bad_msrs=0, reset_on_triple_fault=0
 clock: sync=none
 com1: enabled=1, mode=file, dev=console
 log: -
@@ -156,7 +156,7 @@ bochs_watch()
 		elif console_ended "$dir"; then
 			VMM_END=clean VMM_REASON="halted after END"
 		elif console_flooded "$dir"; then
-			VMM_END=flood VMM_REASON="the guest wrote more than $CONSOLE_MAX bytes to the console"
+			VMM_END=flood
 		elif ((RUN_LIMIT_MS && NOW >= end)); then
 			VMM_END=hang
 			seconds_text "$RUN_LIMIT_MS"
@@ -201,7 +201,7 @@ bochs_judge()
 	elif ((panics == 1)) && [[ $panic == *'Shutdown port: shutdown requested'* ]]; then
 		VMM_END=clean
 	elif ((VMM_STATUS == 153)); then
-		VMM_END=flood VMM_REASON="the guest wrote more than $CONSOLE_MAX bytes to the console"
+		VMM_END=flood
 	elif [[ ! $panic || $panic =~ ^0+p ]]; then
 		vmm_broken "$dir"
 		[[ ! $panic ]] || VMM_REASON="Bochs could not start the machine: $PRINTABLE"

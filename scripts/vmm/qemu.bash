@@ -183,7 +183,7 @@ qemu_start()
 	wait "$VMM_PID" 2>/dev/null
 	VMM_STATUS=$?
 	VMM_PID=
-	if [[ $VMM_END == running ]]; then
+	if [[ $VMM_END == running ]] || ((VMM_STATUS == QEMU_STATUS_CLEAN)); then
 		qemu_judge_status "$dir"
 	fi
 }
@@ -197,59 +197,67 @@ qemu_send()
 # seen on the way.
 qemu_watch()
 {
-	local dir=$1 line status tick=0.3 now end kill_at=0
+	local dir=$1 line status end due kill_at=0
 
-	VMM_END=running VMM_REASON=
+	VMM_END=running VMM_REASON=''
+	QEMU_ASKED='' QEMU_ANSWERED=''
 	now_ms
-	end=$((NOW + RUN_LIMIT_MS))
-	QEMU_ASKED=
+	end=$((NOW + RUN_LIMIT_MS)) due=$((NOW + 300))
 	while :; do
-		IFS= read -r -t "$tick" line <&"$QEMU_FROM"
+		qemu_wait $((due - NOW))
+		IFS= read -r -t "$WAIT" line <&"$QEMU_FROM"
 		status=$?
 		now_ms
-		if ((status > 128)); then
+		if ((status == 0)); then
+			qemu_line "$line" "$dir"
+		elif ((status < 128)); then
+			return # QEMU has ended
+		fi
+		# A flood of lines must not keep us from looking at the clock.
+		if ((NOW >= due)); then
 			run_tick
-			if ((kill_at && NOW >= kill_at)); then
+			if [[ $QEMU_ANSWERED ]]; then
+				QEMU_ANSWERED='' kill_at=$((NOW + 1000))
+			elif ((kill_at && NOW >= kill_at)); then
 				kill -KILL "$VMM_PID" 2>/dev/null
 				return
-			elif ((kill_at)); then
-				continue
-			elif console_ended "$dir"; then
-				VMM_END=clean VMM_REASON="halted after END"
-			elif console_flooded "$dir"; then
-				VMM_END=flood VMM_REASON="the guest wrote more than $CONSOLE_MAX bytes to the console"
-			elif ((RUN_LIMIT_MS && NOW >= end)); then
-				VMM_END=hang
-				seconds_text "$RUN_LIMIT_MS"
-				VMM_REASON="no end within $SECONDS_TEXT s"
-			else
-				tick=1
-				qemu_next_tick "$end"
-				qemu_send '{"execute":"query-status","id":"status"}'
-				continue
 			fi
-			qemu_post_mortem "$dir"
-			kill_at=$((NOW + 2000)) tick=0.3
-			continue
-		elif ((status)); then
-			return
+			due=$((NOW + (kill_at ? 200 : 1000)))
+			((kill_at)) || qemu_look "$dir" "$end"
 		fi
-		qemu_line "$line" "$dir"
-		if [[ $VMM_END != running && ! $QEMU_ASKED ]]; then
-			qemu_post_mortem "$dir"
-			kill_at=$((NOW + 2000)) tick=0.3
+		if [[ $VMM_END != running ]] && ((! kill_at)); then
+			[[ $QEMU_ASKED ]] || qemu_post_mortem "$dir"
+			kill_at=$((NOW + 1000)) due=$((NOW + 300))
+		elif ((RUN_LIMIT_MS && due > end && ! kill_at)); then
+			due=$end
 		fi
 	done
 }
 
-# Shortens the next tick so that the time limit is kept.
-qemu_next_tick()
+# Milliseconds as read -t takes them: sets WAIT.
+qemu_wait()
 {
-	local left=$(($1 - NOW))
+	local left=$1
 
-	if ((RUN_LIMIT_MS && left < 1000)); then
-		((left > 10)) || left=10
-		printf -v tick '0.%03d' "$left"
+	((left >= 10)) || left=10
+	printf -v WAIT '%d.%03d' $((left / 1000)) $((left % 1000))
+}
+
+# What only a look from time to time can tell: an END after which the guest
+# halted, a flood, the time limit. An event may have come too early to be
+# reported: the state is asked for.
+qemu_look()
+{
+	if console_ended "$1"; then
+		VMM_END=clean VMM_REASON="halted after END"
+	elif console_flooded "$1"; then
+		VMM_END=flood
+	elif ((RUN_LIMIT_MS && NOW >= $2)); then
+		VMM_END=hang
+		seconds_text "$RUN_LIMIT_MS"
+		VMM_REASON="no end within $SECONDS_TEXT s"
+	else
+		qemu_send '{"execute":"query-status","id":"status"}'
 	fi
 }
 
@@ -285,9 +293,15 @@ qemu_line()
 			qemu_internal_error "$dir"
 		fi
 		;;
+	*'"status": "shutdown"'*)
+		if [[ $VMM_END == running && ! $QEMU_ASKED ]]; then
+			VMM_END=crash VMM_REASON="the guest reset the machine or switched it off"
+		fi
+		;;
 	*'"id": "registers"'*)
 		if [[ $line == *'"return": "'* ]]; then
 			qemu_registers "$line" "$dir"
+			QEMU_ANSWERED=yes
 		fi
 		qemu_send '{"execute":"quit"}'
 		;;
@@ -372,7 +386,7 @@ qemu_judge_status()
 		VMM_END=crash VMM_REASON="the guest crashed"
 		;;
 	153)
-		VMM_END=flood VMM_REASON="the guest wrote more than $CONSOLE_MAX bytes to the console"
+		VMM_END=flood
 		;;
 	*)
 		vmm_broken "$dir"
