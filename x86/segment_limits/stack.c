@@ -123,7 +123,9 @@ static const char *find_problem(const struct probe *probe, const struct context 
 				stack_pointer(&probe->segment, sp))
 		return "esp";
 	if (!fault_raised(expected))
-		return operation->moves > 0 && written ? "memory written" : NULL;
+		return written != (operation->moves < 0) && operation->moves ?
+			       (written ? "memory written" : "nothing written") :
+			       NULL;
 	/* Several pushes may be done in part. */
 	if (written && size <= 4)
 		return "memory written";
@@ -182,6 +184,7 @@ static void test_operation(const struct operation *operation, bool emulated)
 	};
 
 	probe.start = slot_context(&probe.slot);
+	scratch = 0; /* not what the memory holds */
 	probe.start.bx = (ulong)&scratch;
 	far_pointer.offset = probe.start.end;
 	far_pointer.selector = probe.start.cs;
