@@ -105,6 +105,13 @@ static inline u32 fault_error_code(struct fault fault)
 	       (fault.value & FAULT_ERROR_CODE_BIT31 ? 1u << 31 : 0);
 }
 
+/* Its vector alone, for a comparison that leaves the error code to another; no fault stays that. */
+static inline struct fault fault_without_error_code(struct fault fault)
+{
+	return (struct fault){ fault.value & ~(FAULT_HAS_ERROR_CODE | FAULT_ERROR_CODE_BIT31 |
+					       FAULT_ERROR_CODE_MASK) };
+}
+
 static inline struct fault fault_make(unsigned int vector, bool has_error_code, u32 error_code)
 {
 	struct fault fault = FAULT(vector);
