@@ -84,4 +84,8 @@ static inline struct fault wrmsr_safe(u32 msr, u64 value)
 	return fault;
 }
 
+/* The same on one CPU, by smp_call(). */
+struct fault rdmsr_on_cpu(unsigned int cpu, u32 msr, u64 *value);
+struct fault wrmsr_on_cpu(unsigned int cpu, u32 msr, u64 value);
+
 #endif
