@@ -23,7 +23,6 @@ setup_stand_in()
 setup_folders()
 {
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp ACCEL=tcg
-	unset QEMU MACHINE TIMEOUT CHECK ACCEL_PROPS MAX_SMP STAND_IN NO_COLOR
 	mkdir -p "$TMPDIR" "$BATS_TEST_TMPDIR/config/known"
 	: >"$BATS_TEST_TMPDIR/config/unittests.cfg"
 }

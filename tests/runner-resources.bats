@@ -91,6 +91,7 @@ small_disk()
 	cp -r "$BUILD_DIR" "$odd/build"
 	cp -r "$SRCDIR/scripts" "$SRCDIR/run_tests.sh" "$SRCDIR/unittests.cfg" "$odd"
 	cp "$QEMU" "$odd/my qemu"
+	cp "${QEMU%/*}/guest.bash" "$odd"
 	run env TMPDIR="$odd/tmp" BUILD_DIR="$odd/build" QEMU="$odd/my qemu" \
 		"$odd/run_tests.sh" --config "$odd/config" -o "$odd/logs" three
 	verdict PASS 0

@@ -8,6 +8,9 @@ setup_suite()
 {
 	local source=${BATS_TEST_DIRNAME%/tests}
 
+	# What the caller has set for runs of his own.
+	unset QEMU BOCHS ACCEL ACCEL_PROPS MACHINE TIMEOUT CHECK MAX_SMP NO_COLOR STAND_IN
+
 	if [[ ! ${BUILD_DIR:-} ]]; then
 		[[ -f $source/config.mk ]] || (cd "$source" && ./configure) || return
 		make -s -j"$(nproc)" -C "$source" all guests || return
