@@ -4,6 +4,7 @@
 #include "control.h"
 #include "cpuid.h"
 #include "crash.h"
+#include "debug.h"
 #include "paging.h"
 #include "string.h"
 
@@ -57,11 +58,11 @@ const struct cause causes[] = {
 
 	VECTOR_ROW("single-step", DB, NOP, 1, ENV_ANY, .prepare = single_step),
 	VECTOR_ROW("data-breakpoint", DB, STORE_BYTE, 3, ENV_ANY, .prepare = data_breakpoint,
-		   .undo = clear_breakpoints),
+		   .undo = breakpoints_clear),
 	VECTOR_ROW("instruction-breakpoint", DB, NOP, 0, ENV_ANY,
-		   .prepare = instruction_breakpoint, .undo = clear_breakpoints),
+		   .prepare = instruction_breakpoint, .undo = breakpoints_clear),
 	VECTOR_ROW("general-detect", DB, MOV_FROM_DR7, 0, KERNEL, .prepare = general_detect,
-		   .undo = clear_breakpoints),
+		   .undo = breakpoints_clear),
 	VECTOR_ROW("int1", DB, INT1, 1, ENV_ANY),
 
 	VECTOR_ROW("int3", BP, INT3, 1, ENV_ANY),

@@ -3,6 +3,7 @@
 #include "control.h"
 #include "cpu.h"
 #include "cpuid.h"
+#include "debug.h"
 #include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
@@ -16,10 +17,6 @@
 #define CW_ZM		  0x0004
 #define MXCSR_ALL_MASKED  0x1f80
 #define MXCSR_ZM	  0x0200
-#define DR7_L0		  BIT(0)
-#define DR7_WRITE0	  BIT(16) /* R/W0 = 01, LEN0 = 00: one byte written */
-#define DR7_FIXED	  BIT(10)
-#define DR6_CLEAR	  0xffff0ff0ul
 
 /* TSS sizes with room for RSP0 (ESP0, SS0) and no more; and up to the IST entry of NMIs. */
 #define SHORT_TSS_SIZE	  12
@@ -52,12 +49,6 @@ PREPARE(out_of_bounds)
 
 /* Debug: SDM volume 3B, "Debug Registers". */
 
-void clear_breakpoints(void)
-{
-	write_dr7(DR7_FIXED);
-	write_dr6(DR6_CLEAR);
-}
-
 PREPARE(single_step)
 {
 	context->flags |= EFLAGS_TF;
@@ -65,20 +56,18 @@ PREPARE(single_step)
 
 PREPARE(data_breakpoint)
 {
-	write_dr0(context->bx);
-	write_dr7(DR7_FIXED | DR7_L0 | DR7_WRITE0);
+	breakpoint_set(0, context->bx, DR7_WRITE, DR7_LEN_1);
 }
 
 PREPARE(instruction_breakpoint)
 {
-	write_dr0(context->ip);
-	write_dr7(DR7_FIXED | DR7_L0);
+	breakpoint_set(0, context->ip, DR7_EXECUTE, DR7_LEN_1);
 }
 
 PREPARE(general_detect)
 {
 	/* The debug exception clears GD, so that its handler can use the registers. */
-	write_dr7(DR7_FIXED | DR7_GD);
+	write_dr7(DR7_INITIAL | DR7_GD);
 }
 
 /* Double fault: a page fault whose delivery ends in #NP. */

@@ -31,7 +31,6 @@ cause_prepare_function set_ts, set_em, x87_exception;
 cause_prepare_function simd_exception, simd_exception_without_osxmmexcpt;
 cause_prepare_function misaligned;
 
-void clear_breakpoints(void);
 void restore_page_fault_gate(void);
 void restore_tss(void);
 void fpu_undo(void);
