@@ -64,9 +64,16 @@ known_complete()
 	elif [[ ! ${KNOWN["$entry id"]:-} ]]; then
 		die_at "$where" "[$entry] names no id"
 	elif [[ ${KNOWN["$entry id"]} == *[*?[]* && ! ${KNOWN["$entry flaky"]:-} ]] &&
-	     ! known_has_count "$entry"; then
+	     ! known_any_number "$entry" && ! known_has_count "$entry"; then
 		die_at "$where" "[$entry] has a glob and no count"
 	fi
+}
+
+# Whether an entry names whatever a run does: `id = *` of a crash, hang or skip
+# needs no count.
+known_any_number()
+{
+	[[ ${KNOWN["$1 kind"]} != fail && ${KNOWN["$1 id"]# } == "*" ]]
 }
 
 known_has_count()
@@ -89,12 +96,27 @@ known_rules()
 		known_applies "$entry" "$run" || continue
 		count=${KNOWN["$entry count.$mode"]:-${KNOWN["$entry count"]:-}}
 		if [[ ! $count && ${KNOWN["$entry id"]} == *[*?[]* &&
-		      ! ${KNOWN["$entry flaky"]:-} && ${KNOWN["$entry kind"]} != skip ]]; then
+		      ! ${KNOWN["$entry flaky"]:-} && ${KNOWN["$entry kind"]} != skip ]] &&
+		   ! known_any_number "$entry"; then
 			continue # counts are given for other modes alone
 		fi
 		printf '%s\t%s\t%s\t%s\t%s\n' "$entry" "${KNOWN["$entry kind"]}" "$count" \
 			"${KNOWN["$entry flaky"]:-}" "${KNOWN["$entry id"]# }"
 	done
+}
+
+# Whether a crash or hang of a subtest is listed.
+known_strike()
+{
+	local kind=$1 subtest=$2 entry
+
+	for entry in "${KNOWN_ENTRIES[@]}"; do
+		if [[ ${KNOWN["$entry kind"]} == "$kind" ]] && known_applies "$entry" "$RUN_NAME" &&
+		   known_any "${KNOWN["$entry id"]}" "$subtest"; then
+			return 0
+		fi
+	done
+	return 1
 }
 
 # Whether an entry speaks of this test on this machine. Each condition may list

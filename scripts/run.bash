@@ -187,7 +187,8 @@ run_starts()
 		struck=${RUN_SUBTESTS[left[SEEN[reported]]]}
 		run_struck "$dir" "$struck" "in $struck"
 		left=("${left[@]:SEEN[reported] + 1}")
-		if [[ $VMM_END == hang ]] && ((++hangs >= HANGS_PER_RUN && ${#left[@]})); then
+		if [[ $VMM_END == hang ]] && ! known_strike hang "$struck" &&
+		   ((++hangs >= HANGS_PER_RUN && ${#left[@]})); then
 			RUN_ERRORS+=("given up after $hangs hangs, ${#left[@]} subtests did not run")
 			return
 		fi
@@ -199,6 +200,7 @@ run_struck()
 	local dir=$1 subtest=$2 where=$3
 
 	RUN_STRUCK+=("$subtest")
+	printf '%s\n' "$VMM_REASON, $where" >>"$RUN_DIR/strikes"
 	printf 'X\t%s\t%s\n' "$subtest" "$VMM_END" >>"$RUN_DIR/records"
 	printf '%s\n' "$VMM_END" "$subtest" "$VMM_REASON, $where" "${SEEN[crash_check]:-}" >"$dir/struck"
 }

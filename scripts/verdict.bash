@@ -26,7 +26,10 @@ run_verdict()
 	failed=${HELD[failed]:-0} known=${HELD[known]:-0}
 	total=$((RUN_CHECKS))
 
-	if ((RUN_CHECKS > 0 || known > 0)); then
+	if ((RUN_CHECKS == 0 && known > 0 && ${#RUN_STRUCK[@]})); then
+		IFS= read -r SUMMARY <"$RUN_DIR/strikes"
+		SUMMARY="no check ran: $SUMMARY; it is known"
+	elif ((RUN_CHECKS > 0 || known > 0)); then
 		plural "$RUN_CHECKS" check
 		SUMMARY=$PLURAL
 		((known)) && plural "$known" "known failure" && SUMMARY+=", $PLURAL"
