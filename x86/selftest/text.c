@@ -25,6 +25,9 @@ static char text[64];
 
 static void test_printf(void)
 {
+	/* In a variable: clang takes a constant format with wider arguments for a mistake. */
+	const char *narrow = "%hhd %hhu %hu";
+
 	CHECK_FORMAT("plain", "100%", "100%%");
 	CHECK_FORMAT("char", "a-b", "%c-%c", 'a', 'b');
 	CHECK_FORMAT("string", "[one][two  ][  two][tw]", "[%s][%-5s][%5s][%.2s]", "one", "two", "two",
@@ -37,7 +40,7 @@ static void test_printf(void)
 	CHECK_FORMAT("hex", "ff FF 0xff 0XFF 0 00ff", "%x %X %#x %#X %#x %04x", 255, 255, 255, 255, 0,
 		     255);
 	CHECK_FORMAT("octal", "17 017", "%o %#o", 15, 15);
-	CHECK_FORMAT("byte-and-short", "-1 255 65535", "%hhd %hhu %hu", 0xff, 0x1ff, 0x1ffff);
+	CHECK_FORMAT("byte-and-short", "-1 255 65535", narrow, 0xff, 0x1ff, 0x1ffff);
 	CHECK_FORMAT("long-long", "18446744073709551615 -1 123456789abcdef0", "%llu %lld %llx", ~0ull,
 		     -1ll, 0x123456789abcdef0ull);
 	CHECK_FORMAT("long", "-3 fedc", "%ld %lx", -3l, 0xfedcl);
