@@ -87,6 +87,9 @@ void trap_handle(struct trap_frame *frame)
 
 	if (frame->vector < 32) {
 		fixup = extable_fixup(frame->ip, is_trap(frame->vector));
+		/* #DB is a fault for instruction breakpoints and general detect. */
+		if (!fixup && frame->vector == VECTOR_DB)
+			fixup = extable_fixup(frame->ip, false);
 		if (fixup) {
 			remember(cpu, frame);
 			frame->ip = fixup;
