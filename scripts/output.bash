@@ -35,7 +35,7 @@ output_init()
 	if [[ -t 1 && ${TERM:-dumb} != dumb && ! $OPT_TAP ]]; then
 		LIVE=terminal
 	fi
-	LIVE_SHOWN='' BEAT_NEXT=$((STARTED + 10000))
+	LIVE_SHOWN='' BEAT_NEXT=$((STARTED + 10000)) LAST_SHOWN=$NOW
 	if [[ $OPT_TAP ]]; then
 		printf 'TAP version 13\n1..%s\n' "${#RUNS[@]}"
 	fi
@@ -54,10 +54,10 @@ live_show()
 		fi
 		BEAT_NEXT=$((NOW + 10000))
 	fi
-	if ((LEFT_MS > 0)); then
-		left=", about $((LEFT_MS / 1000 + 1)) s left"
+	if ((LEFT_MS > NOW - LAST_SHOWN)); then
+		left=", about $(((LEFT_MS - NOW + LAST_SHOWN) / 1000 + 1)) s left"
 	fi
-	text="[$RUNS_DONE/${#RUNS[@]}] $running, $(((NOW - STARTED) / 1000)) s$left"
+	text="[$RUNS_DONE/${#RUNS[@]}]${running:+ $running}, $(((NOW - STARTED) / 1000)) s$left"
 	if [[ ! $LIVE ]]; then
 		if [[ $OPT_TAP ]]; then
 			printf '# %s\n' "$text"
@@ -91,6 +91,8 @@ show_run()
 		summary="no space left in $WORK"
 	fi
 	RUNS_DONE=$((RUNS_DONE + 1))
+	now_ms
+	LAST_SHOWN=$NOW
 	COUNT[$verdict]=$((COUNT[$verdict] + 1))
 	durations_learn "$run" "$milliseconds"
 	live_clear

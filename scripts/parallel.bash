@@ -86,7 +86,7 @@ parallel_kill()
 
 worker_main()
 {
-	LIVE='' LIVE_SHOWN='' BEAT_NEXT=0 VMM_PID=''
+	LIVE='' LIVE_SHOWN='' BEAT_NEXT=0 LAST_SHOWN=0 VMM_PID=''
 	run_one "$1"
 	printf '%s\n' "$1"
 }

@@ -160,6 +160,9 @@ run_how_again()
 	local -a globs
 
 	((VERDICT_RANK[$VERDICT] > VERDICT_RANK[PASS])) || return 0
+	if [[ $VERDICT == @(CRASH|HANG) && ${RUN_PICK[$RUN_NAME]:-} ]]; then
+		return 0 # the post-mortem has said it
+	fi
 	read -ra globs <<<"${RUN_PICK[$RUN_NAME]:-}"
 	for glob in "${globs[@]}"; do
 		shell_word "$RUN_NAME:$glob"
