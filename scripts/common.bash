@@ -153,10 +153,10 @@ missing_tool()
 
 	while IFS= read -r line; do
 		if [[ $line == *"$1"* ]]; then
-			warn "$line"
+			warn "${line#setup: }"
 			return
 		fi
-	done < <("$SRCDIR/scripts/setup.sh" --check 2>&1)
+	done < <("$SRCDIR/scripts/setup.sh" --check "$1" 2>&1)
 	warn "$1 is missing"
 }
 

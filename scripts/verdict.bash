@@ -36,7 +36,7 @@ run_verdict()
 		((RUN_SKIPPED)) && SUMMARY+=", $RUN_SKIPPED skipped"
 		VERDICT=PASS
 	elif ((RUN_REPORTED > RUN_SKIPPED_SUBTESTS || RUN_REPORTED == 0)); then
-		((${#RUN_STRUCK[@]})) || RUN_ERRORS+=("no check ran")
+		[[ ${RUN_STRUCK[*]} || $RUN_BROKEN ]] || RUN_ERRORS+=("no check ran")
 	fi
 	if [[ ${HELD[xpass]:-} ]]; then
 		verdict_at_least XPASS "passed, but is listed in known/"

@@ -53,18 +53,19 @@ console_flooded()
 }
 
 # A VMM that ended with a status that no guest asks for: sets VMM_END,
-# VMM_REASON, and VMM_SAID to the last line of its stderr.
+# VMM_REASON, and VMM_SAID to the line of its stderr that tells most: QEMU's first
+# that is no warning, Bochs's last.
 vmm_broken()
 {
 	local line signal
 
 	VMM_END=broken VMM_SAID=
 	while IFS= read -r line || [[ $line ]]; do
-		if [[ $line =~ [[:graph:]] ]]; then
-			printable "$line"
-			VMM_SAID=${PRINTABLE:0:300}
-		fi
-	done < <(tail -c 4096 "$1/stderr" 2>/dev/null | tr -d '\000')
+		[[ $line =~ [[:graph:]] ]] || continue
+		printable "$line"
+		VMM_SAID=${PRINTABLE:0:300}
+		[[ $OPT_VMM == bochs || $line == *warning:* ]] || break
+	done < <(head -c 65536 "$1/stderr" 2>/dev/null | tr -d '\000')
 	if ((VMM_STATUS > 128)) && signal=$(kill -l "$VMM_STATUS" 2>/dev/null); then
 		VMM_REASON="the VMM was killed by SIG$signal"
 	elif ((VMM_STATUS == 126 || VMM_STATUS == 127)); then
