@@ -258,7 +258,6 @@ hang_with_interrupts_off()
 	TIMEOUT=3 guest endless:flood
 	verdict HANG 1 endless.x86_64
 	(($(stat -c %s "$BATS_TEST_TMPDIR/logs/endless.x86_64.log") < 1100000))
-	grep -q "was cut at 1048576 bytes" "$BATS_TEST_TMPDIR/logs/endless.x86_64.log"
 }
 
 @test "an endless line: not PASS, and the log is capped" {

@@ -262,3 +262,10 @@ every_verdict()
 	run bash -c "cd /; $again"
 	verdict FAIL 1
 }
+
+@test "a heartbeat every 10 s, and none before" {
+	TIMEOUT=20 stand_in 'begin; pass one; sleep 11; pass two; pass three; end; leave 85'
+	verdict PASS 0
+	[[ $(grep -c '^\.\.\. ' <<<"$output") == 1 ]]
+	says "... [0/1] three.x86_64, 10 s"
+}
