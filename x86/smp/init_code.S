@@ -2,7 +2,7 @@
 /*
  * What init.c lets a CPU run after INIT and STARTUP: real mode, from offset 0 of a page
  * whose segment is in CS. It saves the registers as it finds them into struct
- * state of init.c, at its own end, and halts. It touches nothing outside of
+ * state of init.c, at its own end, and counts from then on. It touches nothing outside of
  * its page but the top of the stack, which INIT has put at 0:0.
  */
 	.section .rodata
@@ -49,9 +49,9 @@ init_code:
 	save_control %cr4
 	save_control %dr6
 	save_control %dr7
-	sidtl	%cs:(init_state - init_code + offset + 4)
+	sidtl	%cs:(init_state - init_code + offset + 8)
 	incl	%cs:(init_state - init_code + offset)
-1:	hlt
+1:	incl	%cs:(init_state - init_code + offset + 4)
 	jmp	1b
 	.balign	4
 init_state:
