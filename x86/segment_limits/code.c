@@ -38,7 +38,8 @@ static const struct instruction {
 	{ "mov-5", CODE_BYTES("\xb9\x01\x02\x03\x04") },
 	{ "imul-6", CODE_BYTES("\x69\xc8\x01\x02\x03\x04") },
 	{ "lea-7", CODE_BYTES("\x8d\x8c\x8b\x01\x02\x03\x04") },
-	{ "prefixes-15", CODE_BYTES("\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x8d\x8c\x8b\x01\x02\x03\x04") },
+	{ "prefixes-15",
+	  CODE_BYTES("\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x3e\x8d\x8c\x8b\x01\x02\x03\x04") },
 };
 
 /* The fault and where it struck; the text is good until the call after the next. */
@@ -134,6 +135,7 @@ enum transfer_kind {
 	STACK,	  /* the offset is on the stack */
 	FAR,	  /* a far pointer at [EBX] */
 	FAR_STACK,
+	GATE,	  /* a far pointer at [EBX] to a call gate */
 };
 
 static const struct transfer {
@@ -154,8 +156,13 @@ static const struct transfer {
 	{ "call-far", FAR, true, CODE_BYTES("\xff\x1b") },
 	{ "ret-far", FAR_STACK, false, CODE_BYTES("\xcb") },
 	{ "iret", FAR_STACK, false, CODE_BYTES("\xcf") },
+#ifndef __x86_64__ /* there call gates lead to 64-bit code */
+	{ "jmp-gate", GATE, false, CODE_BYTES("\xff\x2b") },
+	{ "call-gate", GATE, true, CODE_BYTES("\xff\x1b") },
+#endif
 };
 
+#define TEST_GATE	   (TEST_SELECTOR(1) | 3)
 #define HLT		   0xf4 /* one byte; #GP(0) in ring 3: shows that the target was reached */
 #define STACK_DWORDS	   4
 #define STACK_MARK	   0x5aa55aa5
@@ -183,7 +190,10 @@ static void transfer_to(const struct transfer *transfer, const struct row *row, 
 	before.dx = offset;
 	before.bx = (ulong)&far_pointer;
 	far_pointer.offset = offset;
-	far_pointer.selector = TEST_SEGMENT;
+	far_pointer.selector = transfer->kind == GATE ? TEST_GATE : TEST_SEGMENT;
+	if (transfer->kind == GATE)
+		gdt_set_gate(TEST_GATE, gate_make(TEST_SEGMENT, offset,
+						  DESC_PRESENT | DESC_DPL3 | DESC_CALL_GATE, 0));
 	before.sp = (ulong)stack;
 	stack[-2] = stack[-1] = STACK_MARK; /* a call pushes there */
 	stack[0] = offset;
@@ -207,38 +217,41 @@ static void transfer_to(const struct transfer *transfer, const struct row *row, 
 			  "nothing pushed at eip %#x in %s", (u32)before.ip, row->name);
 }
 
-static void test_transfer(void)
+static void test_one_transfer(const struct transfer *transfer, bool emulated)
 {
 	static const s32 deltas[] = { -1, 0, 1, 2, 16 };
+	struct slot slot = slot_write(transfer - transfers, emulated, 0, transfer->code,
+				      transfer->length);
+	struct tally within, beyond = { 0 }, pushed = { 0 };
 
+	if (transfer->kind == RELATIVE)
+		((u32 *)(slot.start + slot.length))[-1] = target() - (slot.start + slot.length);
+	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
+		u32 limit = row->segment.limit;
+
+		/* A near transfer stays in the segment: that has to hold the code as well. */
+		if (transfer->kind < FAR && limit < PAGE_SIZE - 1)
+			continue;
+		within = (struct tally){ 0 };
+		for (unsigned int i = 0; i < ARRAY_SIZE(deltas); i++)
+			if (deltas[i] + (s64)limit >= 0)
+				transfer_to(transfer, row, limit + deltas[i], &slot,
+					    deltas[i] > 0 ? &beyond : &within, &pushed);
+		check_tally(&within, "%s.%s.within", transfer->name, row->name);
+	}
+	check_tally(&beyond, "%s.beyond", transfer->name);
+	if (transfer->pushes)
+		check_tally(&pushed, "%s.push", transfer->name);
+}
+
+static void test_transfer(void)
+{
 	*target() = HLT;
 	for_each_way(emulated) {
 		if (emulated)
 			prefix_push("emulated");
-		for (unsigned int i = 0; i < ARRAY_SIZE(transfers); i++) {
-			const struct transfer *transfer = &transfers[i];
-			struct slot slot = slot_write(i, emulated, 0, transfer->code, transfer->length);
-			struct tally beyond = { 0 }, pushed = { 0 };
-
-			if (transfer->kind == RELATIVE)
-				((u32 *)(slot.start + slot.length))[-1] =
-					target() - (slot.start + slot.length);
-			for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
-				struct tally within = { 0 };
-
-				/* A near transfer stays in the segment: it has to hold the code as well. */
-				if (transfer->kind < FAR && row->segment.limit < PAGE_SIZE - 1)
-					continue;
-				for (unsigned int n = 0; n < ARRAY_SIZE(deltas); n++)
-					if (deltas[n] + (s64)row->segment.limit >= 0)
-						transfer_to(transfer, row, row->segment.limit + deltas[n],
-							    &slot, deltas[n] > 0 ? &beyond : &within, &pushed);
-				check_tally(&within, "%s.%s.within", transfer->name, row->name);
-			}
-			check_tally(&beyond, "%s.beyond", transfer->name);
-			if (transfer->pushes)
-				check_tally(&pushed, "%s.push", transfer->name);
-		}
+		for (unsigned int i = 0; i < ARRAY_SIZE(transfers); i++)
+			test_one_transfer(&transfers[i], emulated);
 		if (emulated)
 			prefix_pop();
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the subjects of segment_limits share: the rule, the memory, the way to run an instruction. */
+/* What the subjects of segment_limits share: the rule, the memory, running an instruction. */
 #ifndef SEGMENT_LIMITS_H
 #define SEGMENT_LIMITS_H
 
@@ -114,8 +114,12 @@ const char *tally_got(const struct tally *tally);
 /* The fault as text, in a buffer that the next call fills again. */
 const char *fault_text(struct fault fault);
 
-/* A pass over a subject for each way to execute: by the CPU and, where there is one, by the emulator. */
-#define for_each_way(emulated)                                                                     \
-	for (int emulated = 0; emulated <= (int)forced_emulation_available(); emulated++)
+/*
+ * A pass over a subject for each way to execute: by the CPU and, where there is one,
+ * by the emulator. ways() says once, in a diagnostic, that there is none.
+ */
+unsigned int ways(void);
+
+#define for_each_way(emulated) for (unsigned int emulated = 0; emulated < ways(); emulated++)
 
 #endif

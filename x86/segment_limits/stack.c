@@ -106,7 +106,8 @@ static u32 stack_pointer(const struct segment *segment, ulong sp)
 }
 
 static const char *find_problem(const struct probe *probe, const struct context *before,
-				const struct context *after, struct fault expected, struct fault got)
+				const struct context *after, struct fault expected,
+				struct fault got)
 {
 	const struct operation *operation = probe->operation;
 	int size = operation->size;
@@ -167,12 +168,13 @@ static void probe_offset(struct probe *probe, u32 offset)
 static void probe_around(struct probe *probe, s64 bound)
 {
 	s64 size = probe->operation->size;
-	bool big = probe->segment.flags & DESC_BIG;
+	s64 last = 0xffffffff;
 
+	if (!(probe->segment.flags & DESC_BIG))
+		last = size <= 4 ? 0xffff : 0x10000 - size;
 	for (s64 offset = bound - size - 1; offset <= bound + 1; offset++) {
-		if (offset < 0 || offset > (big ? 0xffffffffll : size <= 4 ? 0xffff : 0x10000 - size))
-			continue;
-		probe_offset(probe, offset);
+		if (offset >= 0 && offset <= last)
+			probe_offset(probe, offset);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "forced_emulation.h"
 #include "report.h"
 #include "segment_limits.h"
+#include "string.h"
 
 #define SOURCE	    1 /* DS:ESI */
 #define DESTINATION 2 /* ES:EDI */
@@ -147,8 +148,8 @@ static void run(struct probe *probe, unsigned int elements, unsigned int count, 
 	tally_add(faults ? &probe->beyond : &probe->within, problem,
 		  "%pe after %u elements in %s", &expected, done, probe->row->name);
 	memory_restore();
-	for (unsigned int i = 0; probe->side == SOURCE && string->writes && i < ARRAY_SIZE(flat); i++)
-		flat[i] = 0;
+	if (probe->side == SOURCE && string->writes)
+		memset(flat, 0, sizeof(flat));
 }
 
 static void test_side(const struct string *string, unsigned int side, bool emulated)
