@@ -6,12 +6,14 @@
 
 set -u
 shopt -s extglob
+export LC_ALL=C
+unset CDPATH
 
 SRCDIR=${BASH_SOURCE[0]%/*}
 [[ $SRCDIR != "${BASH_SOURCE[0]}" ]] || SRCDIR=.
 SRCDIR=$(cd -- "$SRCDIR" && pwd) || exit 2
 
-for part in common options config select known build vmm vmm/qemu vmm/bochs \
+for part in common options config select known build vmm vmm/qemu vmm/qmp vmm/bochs \
 	run verdict log post_mortem output parallel; do
 	# shellcheck source=/dev/null
 	. "$SRCDIR/scripts/$part.bash" || exit 2

@@ -248,7 +248,10 @@ condition_word_holds()
 	for value in ${values//,/ }; do
 		case $key in
 		module) [[ -d /sys/module/$value ]] ;;
-		version) version_in "${RUN_FACTS[version]:-}" "$value" ;;
+		version)
+			vmm_version_ask
+			version_in "${RUN_FACTS[version]:-}" "$value"
+			;;
 		*) [[ ${RUN_FACTS[$key]:-} == "$value" ]] ;;
 		esac && {
 			[[ ! $negated ]]

@@ -136,6 +136,7 @@ known_applies()
 		if [[ $key == kernel ]]; then
 			version_in "$HOST_KERNEL" "$value" || return 1
 		else
+			vmm_version_ask
 			version_in "${RUN_FACTS[version]}" "$value" || return 1
 		fi
 	done

@@ -13,7 +13,7 @@ LOG_CAP=$((1 << 20))
 # leaves no core file, and the pipe of work_guard stays with the runner.
 vmm_limits()
 {
-	ulimit -f $((CONSOLE_MAX >> 10)) -c 0
+	ulimit -f $((CONSOLE_MAX >> 10)) -c 0 2>/dev/null
 	if [[ ${WORK_PIPE:-} ]]; then
 		exec {WORK_PIPE}>&-
 	fi
@@ -95,4 +95,23 @@ vmm_kill()
 		wait "$VMM_PID" 2>/dev/null
 		VMM_PID=
 	fi
+}
+
+# The VMM's version, asked of itself where nothing has run yet that told it:
+# sets RUN_FACTS[version].
+vmm_version_ask()
+{
+	local text
+
+	[[ ! ${RUN_FACTS[version]:-} && ! $VMM_PROBLEM ]] || return 0
+	if [[ ! $VMM_VERSION ]]; then
+		case $OPT_VMM in
+		qemu) text=$(timeout -k 1 5 "$VMM_PATH" --version 2>/dev/null </dev/null) ;;
+		bochs) text=$(timeout -k 1 5 "$VMM_PATH" --help 2>&1 </dev/null) ;;
+		esac
+		if [[ $text =~ (version|Emulator)\ ([0-9]+(\.[0-9]+)+) ]]; then
+			VMM_VERSION=${BASH_REMATCH[2]}
+		fi
+	fi
+	RUN_FACTS[version]=$VMM_VERSION
 }
