@@ -269,3 +269,12 @@ every_verdict()
 	[[ $(grep -c '^\.\.\. ' <<<"$output") == 1 ]]
 	says "... [0/1] three.x86_64, 10 s"
 }
+
+@test "output that cannot be written: 1, not a silent 0" {
+	export STAND_IN=honest
+	[[ -w /dev/full ]] || skip "no /dev/full"
+	run bash -c "'$SRCDIR/run_tests.sh' --config '$BATS_TEST_TMPDIR/config' -o '$BATS_TEST_TMPDIR/logs' three >/dev/full"
+	[[ $status == 1 ]]
+	run bash -c "'$SRCDIR/run_tests.sh' -t --config '$BATS_TEST_TMPDIR/config' -o '$BATS_TEST_TMPDIR/logs' three >/dev/full"
+	[[ $status == 1 ]]
+}

@@ -294,3 +294,33 @@ teardown()
 	verdict ERROR 1
 	says_not $'\n'"PASS"
 }
+
+@test "a failed check in a line that cannot be read: ERROR" {
+	stand_in 'begin; say "    not ok one.a # expected 1, got 2"; pass one; pass two; pass three; end; leave 85'
+	verdict ERROR 1
+	says "malformed check line: not ok one.a"
+}
+
+@test "a result in a line that cannot be read: ERROR" {
+	stand_in 'begin; say "not ok one"; pass one; pass two; pass three; end; leave 85'
+	verdict ERROR 1
+	says "malformed result line: not ok one"
+}
+
+@test "a failed check behind the last subtest: ERROR" {
+	stand_in 'begin; pass one; pass two; pass three; say "    not ok 1 three.a # x"; end; leave 85'
+	verdict ERROR 1
+	says "'three.a' is reported outside every subtest"
+}
+
+@test "checks whose numbers do not rise: ERROR" {
+	stand_in 'begin; say "    not ok 2 one.a # x"; say "    not ok 2 one.b # x"; say "not ok 1 one # 2 of 4 checks failed"; subtests=1; checks=4; failed=2; pass two; pass three; end; leave 85'
+	verdict ERROR 1
+	says "'one.b' has number 2 after 2"
+}
+
+@test "a subtest that counts skipped checks which it does not report: ERROR" {
+	stand_in 'begin; say "ok 1 one # 2 checks, 1 skipped"; subtests=1; checks=2; skipped=1; pass two; pass three; end; leave 85'
+	verdict ERROR 1
+	says "'one' counts 1 skipped checks and reports 0"
+}

@@ -281,3 +281,28 @@ cost_one_subtest()
 	verdict ERROR 1
 	says "subtest 2 is 'two', not 'second'"
 }
+
+@test "a guest that switches the machine off, with status 0: BROKEN, not PASS" {
+	stand_in 'begin; pass one; pass two; pass three; end; powered_off; exit 0'
+	[[ $status == 1 ]]
+	says_not $'\n'"PASS three"
+}
+
+@test "debug-exit as newer QEMUs do it, paused until they are told to quit: PASS" {
+	stand_in 'begin; pass one; pass two; pass three; end; quit_status=85; powered_off'
+	verdict PASS 0
+	at_once
+}
+
+@test "VMM that dies by SIGSEGV when it is told to quit: BROKEN" {
+	stand_in 'begin; pass one; pass two; pass three; end; quit_status=SEGV; serve'
+	verdict BROKEN 1
+	says "SIGSEGV"
+}
+
+@test "VMM that closes its monitor and stays: BROKEN or HANG" {
+	TIMEOUT=1 stand_in 'begin; pass one; exec >&-; play_dead'
+	[[ $status == 1 ]]
+	says_not $'\n'"PASS three"
+	((SECONDS < 15))
+}
