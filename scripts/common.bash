@@ -187,6 +187,7 @@ work_guard()
 {
 	exec {WORK_PIPE}> >(
 		trap '' HUP INT TERM QUIT
+		exec >/dev/null 2>&1
 		cd / || exit
 		while read -r _; do :; done
 		exec rm -rf -- "$WORK"

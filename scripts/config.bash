@@ -75,6 +75,7 @@ cfg_section()
 	fi
 	STANZAS+=("$1")
 	CFG["$1 where"]=$WHERE
+	CFG["$1 dir"]=${WHERE%/*}
 	CFG_STANZA=$1
 }
 

@@ -88,8 +88,8 @@ run_prepare()
 
 	RUN_NAME=$run RUN_DIR=$WORK/runs/$run
 	mkdir -p "$RUN_DIR" 2>/dev/null || return 1
-	image_name "$stanza"
-	RUN_BASE=$BUILD_DIR/$mode/$IMAGE_NAME
+	image_base "$stanza" "$mode"
+	RUN_BASE=$IMAGE_BASE
 	RUN_TRAIL='' RUN_STARTS=0 RUN_ERRORS=() RUN_STRUCK=()
 	RUN_CHECKS=0 RUN_FAILED=0 RUN_SKIPPED=0 RUN_REPORTED=0 RUN_SKIPPED_SUBTESTS=0
 	RUN_BROKEN='' RUN_SKIP_REASON=''

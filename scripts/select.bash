@@ -18,7 +18,6 @@ stanza_modes()
 {
 	local stanza=$1 mode modes=${CFG["$1 mode"]:-} allowed=$ALL_MODES
 
-	image_name "$stanza"
 	case ${CFG["$stanza arch"]:-x86} in
 	x86_64) allowed=x86_64 ;;
 	i386) allowed="pae i386" ;;
@@ -29,19 +28,27 @@ stanza_modes()
 			continue
 		elif [[ $modes && " $modes " != *" $mode "* ]]; then
 			continue
-		elif [[ ! $modes && ! -f $BUILD_DIR/$mode/$IMAGE_NAME.info ]]; then
+		fi
+		image_base "$stanza" "$mode"
+		if [[ ! $modes && ! -f $IMAGE_BASE.info ]]; then
 			continue
 		fi
 		MODES+=("$mode")
 	done
 }
 
-# Sets IMAGE_NAME to `file` as the build names it: "hello", "hello.flat" and
-# "hello.rom" are one.
-image_name()
+# Sets IMAGE_BASE to the path of a stanza's image without its suffix: beside the
+# unittests.cfg that names it, as DIR/MODE/NAME, or in the build folder. "hello",
+# "hello.flat" and "hello.rom" are one.
+image_base()
 {
-	IMAGE_NAME=${CFG["$1 file"]:-$1}
-	IMAGE_NAME=${IMAGE_NAME%.@(flat|rom|elf)}
+	local name=${CFG["$1 file"]:-$1} dir=${CFG["$1 dir"]}
+
+	name=${name%.@(flat|rom|elf)}
+	IMAGE_BASE=$BUILD_DIR/$2/$name
+	if [[ $dir != "$SRCDIR" && -f $dir/$2/$name.info ]]; then
+		IMAGE_BASE=$dir/$2/$name
+	fi
 }
 
 # Selects the runs that ARGS, -g, -a and --mode ask for; a selection that
@@ -55,7 +62,7 @@ select_runs()
 		stanza_modes "$stanza"
 		if ((${#MODES[@]} == 0)); then
 			die_at "${CFG["$stanza file where"]:-${CFG["$stanza where"]}}" \
-				"no image '$IMAGE_NAME' in any mode under $BUILD_DIR"
+				"no image '${CFG["$stanza file"]:-$stanza}' in any mode under $BUILD_DIR"
 		fi
 		for mode in "${MODES[@]}"; do
 			if [[ $OPT_MODES && " $OPT_MODES " != *" $mode "* ]]; then
@@ -140,8 +147,8 @@ subtest_matches()
 	if [[ ! $glob || $glob == *[[:space:]]* ]]; then
 		return 1
 	fi
-	image_name "$1"
-	info_read "$BUILD_DIR/$2/$IMAGE_NAME.info"
+	image_base "$1" "$2"
+	info_read "$IMAGE_BASE.info"
 	for subtest in "${INFO_SUBTESTS[@]}"; do
 		# shellcheck disable=SC2053
 		[[ $subtest == $glob ]] && return 0
@@ -153,8 +160,8 @@ run_add()
 {
 	local stanza=$1 mode=$2 run=$1.$2 image suffix
 
-	image_name "$stanza"
-	image=$BUILD_DIR/$mode/$IMAGE_NAME
+	image_base "$stanza" "$mode"
+	image=$IMAGE_BASE
 	for suffix in info rom elf; do
 		if [[ $suffix == rom && $OPT_BOOT == multiboot ]] ||
 		   [[ $suffix == elf && $OPT_BOOT == rom ]]; then
@@ -199,8 +206,8 @@ list_runs()
 			printf '%s\n' "$run"
 			continue
 		fi
-		image_name "${RUN_STANZA[$run]}"
-		info_read "$BUILD_DIR/${RUN_MODE[$run]}/$IMAGE_NAME.info"
+		image_base "${RUN_STANZA[$run]}" "${RUN_MODE[$run]}"
+		info_read "$IMAGE_BASE.info"
 		for subtest in "${INFO_SUBTESTS[@]}"; do
 			printf '%s:%s\n' "$run" "$subtest"
 		done
