@@ -9,6 +9,7 @@
 #	make unit		the unit tests of lib/, as programs for the build host
 #	make setup		installs the packages that are missing (as root)
 #	make check		lint, unit tests, tests of the runner, the suite on every machine
+#	make docs		the tests' pages in docs/tests/
 #	make bench		what starting a test costs, as ratios
 #	make install		the runner and the images, as the command trapline
 #	make clean
@@ -170,6 +171,10 @@ setup:
 	$(Q)test -f config.mk || $(srcdir)/configure
 check: | $(filter setup,$(MAKECMDGOALS))
 	$(Q)MAKE='$(MAKE)' $(srcdir)/scripts/check.sh
+
+# docs/tests/: a page for each test, from its source and its declaration.
+docs: all
+	$(Q)$(srcdir)/scripts/docs.sh generate
 
 # Not a test: what starting a test costs.
 bench: all
