@@ -133,14 +133,21 @@ step_clang()
 	build_with clang
 }
 
+# For the steps that run what step gcc built, should they be run alone.
+build_quietly()
+{
+	mkdir -p "$check_dir/gcc" || return
+	[[ -f $check_dir/gcc/config.mk ]] ||
+		(cd "$check_dir/gcc" && "$srcdir/configure" --cc=gcc --enable-werror) >&2 || return
+	"$make" -j"$jobs" -C "$check_dir/gcc" "$@" >&2
+}
+
 # The programs that step gcc built; each prints TAP of its own.
 step_unit()
 {
 	local program name tap line
 
-	mkdir -p "$check_dir/gcc"
-	[[ -f $check_dir/gcc/config.mk ]] || (cd "$check_dir/gcc" && "$srcdir/configure") >&2
-	"$make" -j"$jobs" -C "$check_dir/gcc" unit >&2
+	build_quietly unit
 	result $? "make unit"
 	for program in "$srcdir"/tests/unit/*.c; do
 		name=$(basename "$program" .c)
@@ -163,7 +170,10 @@ step_unit()
 
 step_runner()
 {
-	(cd "$srcdir" && timeout -k 10 400 bats --jobs "$jobs" --formatter tap tests/*.bats)
+	build_quietly all guests || return
+	cd "$srcdir" || return
+	BUILD_DIR=$check_dir/gcc/build timeout -k 10 400 \
+		bats --jobs "$jobs" --formatter tap tests/*.bats
 }
 
 # suite NAME OPTION...: the suite as TAP, logs in build/check/logs/NAME.
@@ -172,6 +182,7 @@ suite()
 	local name=$1
 
 	shift
+	build_quietly all || return
 	cd "$check_dir/gcc" || return
 	timeout -k 10 300 "$srcdir/run_tests.sh" -t --strict -j"$jobs" -o "$check_dir/logs/$name" "$@"
 }
