@@ -16,7 +16,7 @@
 #include "report.h"
 #include "smp.h"
 
-TEST_SUMMARY("HLT polling control is out of reach where its feature bit is hidden and that is enforced");
+TEST_SUMMARY("HLT polling control is out of reach where its feature bit is hidden for good");
 TEST_MANUAL("KVM, Documentation/virt/kvm/api.rst, \"KVM_CAP_ENFORCE_PV_FEATURE_CPUID\"");
 TEST_NEEDS("KVM without KVM_FEATURE_POLL_CONTROL");
 

@@ -19,7 +19,7 @@
 #include "report.h"
 #include "smp.h"
 
-TEST_SUMMARY("all CPUs come up, reach each other by IPI, and see memory in the order that is promised");
+TEST_SUMMARY("all CPUs come up, reach each other, and see memory in the promised order");
 TEST_MANUAL("SDM volume 3A, \"Multiple-Processor (MP) Initialization\"");
 TEST_MANUAL("SDM volume 3A, \"Issuing Interprocessor Interrupts\"");
 TEST_MANUAL("SDM volume 3A, \"Memory Ordering in P6 and More Recent Processor Families\"");

@@ -68,6 +68,7 @@ struct ipi_broadcast {
 	bool self, others; /* who is to get it */
 };
 
-void ipi_test_broadcasts(const struct ipi_mode *mode, const struct ipi_broadcast *rows, size_t count);
+void ipi_test_broadcasts(const struct ipi_mode *mode, const struct ipi_broadcast *rows,
+			 size_t count);
 
 #endif

@@ -21,7 +21,7 @@
 #define LINE	   64
 #define LINE_END(page) ((page) + LINE - 2)
 #define BATCH	   64
-#define TIME_US	   4000 /* of each operation on each CPU, and MIN_UPDATES at least */
+#define TIME_US	   4000 /* of an operation on each of up to 4 CPUs, and MIN_UPDATES at least */
 #define MIN_UPDATES 1000
 #define SPLIT_UPDATES 256 /* some hosts slow a split lock down on purpose */
 
@@ -203,7 +203,7 @@ static unsigned int xchg_lock(void *operand, unsigned int round)
 	return 0;
 }
 
-/* NOT and NEG are their own inverse: the number of updates is even, so all of them change nothing. */
+/* NOT and NEG are their own inverse: an even number of updates changes nothing. */
 DEFINE_COUNT(not_dword, "lock notl %0", u32)
 DEFINE_COUNT(neg_dword, "lock negl %0", u32)
 
@@ -255,7 +255,9 @@ static const struct operation wide[] = {
 };
 #endif
 
-static const struct operation unlocked = { "inc.unlocked", inc_unlocked, COUNT(1, DWORD), 0, false };
+static const struct operation unlocked = {
+	"inc.unlocked", inc_unlocked, COUNT(1, DWORD), 0, false
+};
 
 static u8 *operand;
 
@@ -271,7 +273,7 @@ static void update_many(void *argument)
 	u64 deadline;
 
 	smp_meet();
-	deadline = tsc_deadline_us(TIME_US);
+	deadline = tsc_deadline_us(cpu_count() > 4 ? 4 * TIME_US / cpu_count() : TIME_US);
 	do {
 		for (unsigned int i = 0; i < BATCH; i++)
 			tally.wrong += operation->update(operand, tally.updates++);

@@ -20,6 +20,7 @@
 #include "page_alloc.h"
 #include "paging.h"
 #include "report.h"
+#include "senders.h"
 #include "smp.h"
 #include "trap.h"
 #include "tsc.h"
@@ -234,7 +235,7 @@ static void test_shootdown(const void *argument)
 			check_skip("the CPU has no NX", "%s", changes[i].name);
 			continue;
 		}
-		for (unsigned int from = 0; from < cpu_count(); from++)
+		for (unsigned int from = 0; from < cpu_count(); from = next_sender(from))
 			run_change(&changes[i], from);
 	}
 	tear_down();
@@ -320,7 +321,7 @@ static void test_busy(void)
 
 SUBTEST("tlb-busy", test_busy);
 
-/* How many CPUs go on using the old translation is theirs to choose; that some do shows the need. */
+/* Whether a CPU goes on using the old translation is its choice; that some do shows the need. */
 static void test_no_flush(void)
 {
 	static const struct method nothing = { none, 0, false };
