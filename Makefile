@@ -46,7 +46,7 @@ say	= $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all guests unit setup check install clean
+.PHONY: all guests unit setup check install bench docs clean
 
 all:
 
