@@ -81,7 +81,6 @@ PREPARE(page_fault_without_gate)
 {
 	page_not_present(context, environment, expected);
 	idt[VECTOR_PF].access &= ~DESC_PRESENT;
-	context->catch_df = true;
 }
 
 /* Task state segment: SDM volume 2A, CALL, JMP and INT n. */

@@ -42,5 +42,6 @@ struct context environment_context(const struct environment *environment, const 
 	memcpy(buffer + size, ud2, sizeof(ud2));
 	context = environment->context(buffer);
 	context.end = (ulong)buffer + size;
+	context.catch_df = true;
 	return context;
 }

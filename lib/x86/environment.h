@@ -48,7 +48,7 @@ static inline bool environment_in(const struct environment *environment, unsigne
 
 /*
  * Copies machine code to where every environment can run it, and puts a UD2
- * behind it. The context starts at it and ends at that UD2.
+ * behind it. The context starts at it and ends at that UD2, or with any exception, #DF too.
  */
 struct context environment_context(const struct environment *environment, const void *code,
 				   size_t size);

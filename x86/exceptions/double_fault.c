@@ -148,7 +148,6 @@ static void test_pair(const struct cause *first, const struct second *second,
 	set_idt(boundary_for(vector));
 	gate = (ulong)&gates[vector];
 	serial = second->spoil_gate(vector, is_software(vector) ? 0 : EXT);
-	context.catch_df = true;
 	prefix_push("%s.%s", second->name, environment->name);
 	checking("fault");
 	fault = context_run(&context);

@@ -15,6 +15,7 @@
 #include "report.h"
 #include "smp.h"
 #include "trap.h"
+#include "tsc.h"
 
 #define IPI_VECTOR 0x61
 
@@ -68,7 +69,7 @@ static void test_delay(const struct delay *delay, const struct environment *envi
 	taken = interrupted_at;
 	if (!taken) { /* now it has to come */
 		irq_enable();
-		asm volatile("nop");
+		WAIT_UNTIL(interrupted_at != 0, 1000);
 		irq_disable();
 	}
 	check_equal(taken ? interrupted_at - start : NEVER, delay->taken_after, "%s.%s",
