@@ -114,11 +114,11 @@ small_disk()
 	fi
 	run touch "$disk/x"
 	((status))
-	run env -u BUILD_DIR -u QEMU "$disk/run_tests.sh" hello.x86_64
-	verdict PASS 0 hello.x86_64
-	says "no logs are kept"
 	run "$disk/run_tests.sh" --config "$BATS_TEST_TMPDIR/config" three
 	verdict PASS 0
+	says "no logs are kept"
+	run env -u QEMU BUILD_DIR="$SUITE_BUILD" "$disk/run_tests.sh" -o "$BATS_TEST_TMPDIR/logs" hello.x86_64
+	verdict PASS 0 hello.x86_64
 }
 
 # Somebody else's rights: no root, no /dev/kvm, no home.
@@ -136,6 +136,13 @@ as_nobody()
 		"$SRCDIR/run_tests.sh" -o "$BATS_TEST_TMPDIR/logs" hello.x86_64
 	verdict PASS 0 hello.x86_64
 	grep -q '^accel tcg' "$BATS_TEST_TMPDIR/logs/hello.x86_64.facts"
+}
+
+@test "a user without root: Bochs works" {
+	type -P bochs >/dev/null || skip "no Bochs here"
+	as_nobody env HOME=/nonexistent BUILD_DIR="${SUITE_BUILD:?}" \
+		"$SRCDIR/run_tests.sh" --vmm bochs -o "$BATS_TEST_TMPDIR/logs" hello.x86_64
+	verdict PASS 0 hello.x86_64
 }
 
 @test "a user without root, with -j2" {
