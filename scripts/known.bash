@@ -8,7 +8,7 @@
 declare -ga KNOWN_ENTRIES=()
 declare -gA KNOWN=()
 
-readonly KNOWN_KEYS=" vmm accel version vendor module kernel machine boot test kind id count flaky why manual ref "
+readonly KNOWN_KEYS=" vmm accel version vendor module kernel machine boot test kind id count flaky run why manual ref "
 
 known_section()
 {
@@ -39,6 +39,7 @@ known_key()
 	kind) [[ $value =~ ^(fail|crash|hang|skip)$ ]] ;;
 	count*) [[ $value =~ ^[0-9]{1,9}$ ]] ;;
 	flaky) [[ $value == yes ]] ;;
+	run) [[ $value == no ]] ;;
 	version | kernel) [[ $value =~ ^[0-9.]*(-[0-9.]*)?$ && $value =~ [0-9] ]] ;;
 	*) [[ $value ]] ;;
 	esac || die_at "$WHERE" "bad value for '$key': '$value'"
@@ -59,6 +60,8 @@ known_complete()
 		die_at "$where" "[$entry] does not name a test"
 	elif [[ ! ${KNOWN["$entry why"]:-} ]]; then
 		die_at "$where" "[$entry] does not say why"
+	elif [[ ${KNOWN["$entry run"]:-} && $kind != @(crash|hang) ]]; then
+		die_at "$where" "[$entry] has run = no and is neither a crash nor a hang"
 	elif [[ $kind == skip ]]; then
 		KNOWN["$entry id"]=${KNOWN["$entry id"]:-'*'}
 	elif [[ ! ${KNOWN["$entry id"]:-} ]]; then
@@ -105,13 +108,15 @@ known_rules()
 	done
 }
 
-# Whether a crash or hang of a subtest is listed.
+# Whether a crash or a hang (KIND, a glob) of a subtest is listed; with a third
+# word, by an entry that says not to run it.
 known_strike()
 {
-	local kind=$1 subtest=$2 entry
+	local kind=$1 subtest=$2 not_run=${3:-} entry
 
 	for entry in "${KNOWN_ENTRIES[@]}"; do
-		if [[ ${KNOWN["$entry kind"]} == "$kind" ]] && known_applies "$entry" "$RUN_NAME" &&
+		# shellcheck disable=SC2053
+		if [[ ${KNOWN["$entry kind"]} == $kind && (! $not_run || ${KNOWN["$entry run"]:-}) ]] && known_applies "$entry" "$RUN_NAME" &&
 		   known_any "${KNOWN["$entry id"]}" "$subtest"; then
 			return 0
 		fi

@@ -101,9 +101,13 @@ run_prepare()
 	{ printf '%s\n' "${INFO_SUBTESTS[@]}" >"$RUN_DIR/subtests" && : >"$RUN_DIR/report"; } 2>/dev/null ||
 		return 1
 
-	RUN_INDEXES=()
+	RUN_INDEXES=() RUN_LEFT_OUT=0
 	for ((index = 0; index < ${#INFO_SUBTESTS[@]}; index++)); do
 		if [[ ! ${RUN_PICK[$run]} ]]; then
+			if [[ ! $OPT_ALL ]] && known_strike "@(crash|hang)" "${INFO_SUBTESTS[index]}" no; then
+				RUN_LEFT_OUT=$((RUN_LEFT_OUT + 1))
+				continue
+			fi
 			RUN_INDEXES+=("$index")
 			continue
 		fi
@@ -133,6 +137,8 @@ run_one()
 		VERDICT=SKIP SUMMARY=$SKIP_REASON
 		printf 'S\t(run)\tskip\t%s\n' "$SKIP_REASON" >"$RUN_DIR/records"
 		run_strict_skip
+	elif ((${#RUN_INDEXES[@]} == 0 && RUN_LEFT_OUT)); then
+		VERDICT=SKIP SUMMARY="every subtest is known to crash or hang and is not run"
 	elif ((${#RUN_INDEXES[@]} == 0)); then
 		VERDICT=ERROR SUMMARY="the image has no subtests"
 	else

@@ -34,6 +34,7 @@ run_verdict()
 		SUMMARY=$PLURAL
 		((known)) && plural "$known" "known failure" && SUMMARY+=", $PLURAL"
 		((RUN_SKIPPED)) && SUMMARY+=", $RUN_SKIPPED skipped"
+		((RUN_LEFT_OUT)) && SUMMARY+=", $RUN_LEFT_OUT known to strike and not run"
 		VERDICT=PASS
 	elif ((RUN_REPORTED > RUN_SKIPPED_SUBTESTS || RUN_REPORTED == 0)); then
 		[[ ${RUN_STRUCK[*]} || $RUN_BROKEN ]] || RUN_ERRORS+=("no check ran")
