@@ -10,6 +10,9 @@
 #define ENTRIES	    (PAGE_SIZE / sizeof(pte_t))
 #define GiB	    (1ull << 30)
 
+/* Entries above it have no PS bit. */
+#define LARGEST_PAGE_LEVEL (PAGING_LEVELS == 4 ? LEVEL_1G : LEVEL_2M)
+
 /* Linear address space for virtual_range(): no machine has RAM or a device there. */
 #if PAGING_LEVELS == 4
 #define RANGE_START 0x700000000000ul
@@ -56,17 +59,25 @@ static pte_t *root(void)
 #endif
 }
 
+unsigned int paging_levels(void)
+{
+#ifdef __x86_64__
+	if (read_cr4() & CR4_LA57)
+		return 5;
+#endif
+	return PAGING_LEVELS;
+}
+
 static bool is_leaf(pte_t entry, unsigned int level)
 {
-	return level == LEVEL_4K || (level < PAGING_LEVELS && entry & PTE_LARGE) ||
-	       (PAGING_LEVELS == 2 && level == LEVEL_2M && entry & PTE_LARGE);
+	return level == LEVEL_4K || (level <= LARGEST_PAGE_LEVEL && entry & PTE_LARGE);
 }
 
 pte_t *page_walk(ulong address, unsigned int *level)
 {
 	pte_t *table = root();
 
-	for (*level = PAGING_LEVELS;; --*level) {
+	for (*level = paging_levels();; --*level) {
 		pte_t *entry = entry_in(table, address, *level);
 
 		if (!(*entry & PTE_PRESENT))
@@ -98,7 +109,7 @@ pte_t *page_entry(ulong address, unsigned int level)
 {
 	pte_t *table = root();
 
-	for (unsigned int at = PAGING_LEVELS;; at--) {
+	for (unsigned int at = paging_levels();; at--) {
 		pte_t *entry = entry_in(table, address, at);
 
 		if (at == level)
@@ -111,6 +122,20 @@ pte_t *page_entry(ulong address, unsigned int level)
 		}
 		table = table_of(*entry);
 	}
+}
+
+void pte_write(pte_t *entry, pte_t value)
+{
+#if PAGING_LEVELS == 3
+	pte_t old = *entry;
+
+	asm volatile("1: lock cmpxchg8b %[entry]\n\tjnz 1b"
+		     : [entry] "+m"(*entry), "+A"(old)
+		     : "b"((u32)value), "c"((u32)(value >> 32))
+		     : "memory", "cc");
+#else
+	WRITE_ONCE(*entry, value);
+#endif
 }
 
 void page_map(ulong address, phys_addr physical, ulong size, unsigned int level, pte_t flags)

@@ -54,6 +54,9 @@ typedef u32 pte_t;
 #define PF_RESERVED	  BIT(3)
 #define PF_FETCH	  BIT(4)
 
+/* Levels of tables in use: PAGING_LEVELS, or 5 with CR4.LA57 (la57.h). */
+unsigned int paging_levels(void);
+
 /* Bytes that one entry at this level maps. */
 ulong page_size_at(unsigned int level);
 
@@ -71,6 +74,12 @@ pte_t *page_walk(ulong address, unsigned int *level);
  * larger page (same translation and rights); a table that hangs below it is left alone.
  */
 pte_t *page_entry(ulong address, unsigned int level);
+
+/*
+ * Writes an entry at once, also where it is wider than a register: for tables
+ * that other CPUs walk meanwhile. What was there (as an accessed flag set just now) is lost.
+ */
+void pte_write(pte_t *entry, pte_t value);
 
 /* Map size bytes (both addresses aligned to the level's page size) and flush them here. */
 void page_map(ulong address, phys_addr physical, ulong size, unsigned int level, pte_t flags);
