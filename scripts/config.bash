@@ -133,6 +133,7 @@ cfg_value()
 		if ! split_words "$value"; then
 			die_at "$WHERE" "$key: a quote is not closed: $value"
 		fi
+		params_valid "$key"
 		;;
 	esac || die_at "$WHERE" "bad value for '$key': '$value'"
 }
@@ -147,6 +148,22 @@ modes_valid()
 	((${#modes[@]})) || return
 	for mode in "${modes[@]}"; do
 		[[ " $ALL_MODES " == *" $mode "* ]] || return
+	done
+}
+
+# What run_resources takes out of QEMU's options in WORDS has to be what it can be
+# there: numbers that bash is going to calculate with are data, too.
+params_valid()
+{
+	local key=$1 i value
+
+	for ((i = 0; i < ${#WORDS[@]}; i++)); do
+		value=${WORDS[i + 1]:-}
+		case ${WORDS[i]} in
+		-smp) [[ $value =~ ^([1-9][0-9]{0,2}|max|\$MAX_SMP)$ ]] ;;
+		-m) [[ $value =~ ^[0-9]{1,7}[KMG]?$ ]] ;;
+		-append) ((i + 1 < ${#WORDS[@]})) ;;
+		esac || die_at "$WHERE" "$key: bad value for ${WORDS[i]}: '$value'"
 	done
 }
 

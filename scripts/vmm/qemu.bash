@@ -202,6 +202,8 @@ qemu_start()
 	VMM_PID=
 	if [[ $VMM_END == running ]] || ((VMM_STATUS == QEMU_STATUS_CLEAN)); then
 		qemu_judge_status "$dir"
+	elif [[ $VMM_END == clean && ! $QEMU_KILLED ]] && ((VMM_STATUS)); then
+		vmm_broken "$dir" # it was told to quit, after END, and did not do it well
 	fi
 }
 

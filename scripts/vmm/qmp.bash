@@ -17,7 +17,7 @@ qemu_watch()
 	local dir=$1 line status end due kill_at=0
 
 	VMM_END=running VMM_REASON=''
-	QEMU_ASKED='' QEMU_ANSWERED=''
+	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED=''
 	now_ms
 	end=$((NOW + RUN_LIMIT_MS)) due=$((NOW + 300))
 	while :; do
@@ -36,6 +36,7 @@ qemu_watch()
 			if [[ $QEMU_ANSWERED ]]; then
 				QEMU_ANSWERED='' kill_at=$((NOW + 1000))
 			elif ((kill_at && NOW >= kill_at)); then
+				QEMU_KILLED=yes
 				kill -KILL "$VMM_PID" 2>/dev/null
 				return
 			fi
