@@ -162,7 +162,7 @@ params_valid()
 		case ${WORDS[i]} in
 		-smp) [[ $value =~ ^([1-9][0-9]{0,2}|max|\$MAX_SMP)$ ]] ;;
 		-m) [[ $value =~ ^[0-9]{1,7}[KMG]?$ ]] ;;
-		-append) ((i + 1 < ${#WORDS[@]})) ;;
+		-append) ((++i < ${#WORDS[@]})) ;;
 		esac || die_at "$WHERE" "$key: bad value for ${WORDS[i]}: '$value'"
 	done
 }

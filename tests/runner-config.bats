@@ -200,3 +200,15 @@ teardown()
 	runner three
 	verdict PASS 0
 }
+
+@test "numbers in qemu_params are data too: refused or passed on, never evaluated" {
+	local trap=$BATS_TEST_TMPDIR/trap word
+
+	for word in "-smp NOW[\$(touch\${IFS}$trap)]" "-m NOW[\$(touch\${IFS}$trap)]" "-smp" "-m" "-append" "-smp 0" "-smp 4,sockets=2"; do
+		printf '[four]\nfile = three\nmode = x86_64\nqemu_params = %s\n' "$word" \
+			>"$BATS_TEST_TMPDIR/config/unittests.cfg"
+		runner four
+		[[ ! -e $trap ]] || { echo "evaluated: $word" >&2; return 1; }
+		[[ $output != *"line "[0-9]*": "* ]] || { echo "$word: $output" >&2; return 1; }
+	done
+}
