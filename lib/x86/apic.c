@@ -83,16 +83,6 @@ void apic_enable_x2apic(void)
 	apic_enable();
 }
 
-/* x2APIC to xAPIC is only allowed through disabled. */
-void apic_disable_x2apic(void)
-{
-	u64 base = rdmsr(MSR_IA32_APIC_BASE) & ~(u64)(APIC_BASE_ENABLE | APIC_BASE_X2APIC);
-
-	wrmsr(MSR_IA32_APIC_BASE, base);
-	wrmsr(MSR_IA32_APIC_BASE, base | APIC_BASE_ENABLE);
-	apic_enable();
-}
-
 bool apic_vector_bit(unsigned int offset, unsigned int vector)
 {
 	return apic_read(offset + vector / 32 * 16) >> vector % 32 & 1;

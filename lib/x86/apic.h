@@ -75,11 +75,10 @@ void apic_eoi(void);
 void apic_enable(void);
 
 /*
- * Changes the calling CPU's APIC to x2APIC mode, or back to xAPIC mode (through
- * disabled, so that all its registers are reset; then apic_enable() is done again).
+ * Changes the calling CPU's APIC to x2APIC mode. The way back leads through disabled, and
+ * Bochs does not enable an APIC again that was disabled: no test should need it.
  */
 void apic_enable_x2apic(void);
-void apic_disable_x2apic(void);
 
 /* True if vector is set in the 256-bit register (APIC_IRR, APIC_ISR, APIC_TMR). */
 bool apic_vector_bit(unsigned int offset, unsigned int vector);

@@ -84,3 +84,48 @@ static void test_self_ipi(void)
 }
 
 SUBTEST("x2apic-self-ipi", test_self_ipi);
+
+/* "x2APIC State Transitions": which changes of EN and EXTD are #GP(0), and the way back. */
+static struct {
+	struct fault to_xapic, to_invalid, disabled_to_x2apic, disabled_to_invalid;
+	u64 base_after;
+	u32 id_after;
+} transitions;
+
+static void try_transitions(void *argument)
+{
+	const u64 x2apic = rdmsr(MSR_IA32_APIC_BASE), xapic = x2apic & ~(u64)APIC_BASE_X2APIC;
+	const u64 invalid = x2apic & ~(u64)APIC_BASE_ENABLE;
+	const u64 disabled = xapic & ~(u64)APIC_BASE_ENABLE;
+
+	(void)argument;
+	transitions.to_xapic = wrmsr_safe(MSR_IA32_APIC_BASE, xapic);
+	transitions.to_invalid = wrmsr_safe(MSR_IA32_APIC_BASE, invalid);
+	wrmsr(MSR_IA32_APIC_BASE, disabled);
+	transitions.disabled_to_x2apic = wrmsr_safe(MSR_IA32_APIC_BASE, x2apic);
+	transitions.disabled_to_invalid = wrmsr_safe(MSR_IA32_APIC_BASE, invalid);
+	wrmsr(MSR_IA32_APIC_BASE, xapic);
+	transitions.base_after = rdmsr(MSR_IA32_APIC_BASE);
+	transitions.id_after = apic_id();
+}
+
+/* By the last CPU, which nobody calls any more: it may have no APIC after this. */
+static void test_transitions(void)
+{
+	static const struct ipi_mode x2apic = { .x2apic = true };
+	unsigned int last = cpu_count() - 1;
+
+	if (!ipi_set_up(&x2apic))
+		return;
+	ipi_tear_down();
+	smp_call(last, try_transitions, NULL);
+	check_fault(transitions.to_xapic, FAULT_GP(0), "x2apic-to-xapic");
+	check_fault(transitions.to_invalid, FAULT_GP(0), "x2apic-to-invalid");
+	check_fault(transitions.disabled_to_x2apic, FAULT_GP(0), "disabled-to-x2apic");
+	check_fault(transitions.disabled_to_invalid, FAULT_GP(0), "disabled-to-invalid");
+	check_equal(transitions.base_after & (APIC_BASE_ENABLE | APIC_BASE_X2APIC), APIC_BASE_ENABLE,
+		    "disabled-to-xapic");
+	check_equal(transitions.id_after, cpus[last]->apic_id, "xapic-id");
+}
+
+SUBTEST("x2apic-transitions", test_transitions);
