@@ -155,15 +155,15 @@ modes_valid()
 # there: numbers that bash is going to calculate with are data, too.
 params_valid()
 {
-	local key=$1 i value
+	local key=$1 i option value
 
 	for ((i = 0; i < ${#WORDS[@]}; i++)); do
-		value=${WORDS[i + 1]:-}
-		case ${WORDS[i]} in
+		option=${WORDS[i]} value=${WORDS[i + 1]:-}
+		case $option in
 		-smp) [[ $value =~ ^([1-9][0-9]{0,2}|max|\$MAX_SMP)$ ]] ;;
 		-m) [[ $value =~ ^[0-9]{1,7}[KMG]?$ ]] ;;
 		-append) ((++i < ${#WORDS[@]})) ;;
-		esac || die_at "$WHERE" "$key: bad value for ${WORDS[i]}: '$value'"
+		esac || die_at "$WHERE" "$key: bad value for $option: '$value'"
 	done
 }
 
