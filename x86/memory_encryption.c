@@ -15,6 +15,7 @@
  */
 #include "control.h"
 #include "extable.h"
+#include "fw_cfg.h"
 #include "memory_encryption.h"
 #include "msr.h"
 #include "page_alloc.h"
@@ -159,18 +160,16 @@ struct views {
 	u8 *private, *shared;
 };
 
-static pte_t c_bit_mask(void)
-{
-	return (pte_t)1 << memory_encryption_features().c_bit;
-}
-
 static struct views map_views(phys_addr physical, ulong size, unsigned int level)
 {
 	ulong align = page_size_at(level);
 	struct views views = { virtual_range(size, align), virtual_range(size, align) };
 
-	page_map((ulong)views.private, physical, size, level, PAGE_DEFAULT | c_bit_mask());
+	page_map((ulong)views.private, physical, size, level, PAGE_DEFAULT);
 	page_map((ulong)views.shared, physical, size, level, PAGE_DEFAULT);
+	for (ulong offset = 0; offset < size; offset += align)
+		*page_entry((ulong)views.shared + offset, level) &= ~paging_c_bit();
+	tlb_flush();
 	return views;
 }
 
@@ -205,7 +204,7 @@ static void test_private_and_shared(void)
 
 	if (!need_sev())
 		return;
-	views = map_views(virt_to_phys(page_alloc()) & ~(phys_addr)c_bit_mask(), PAGE_SIZE, LEVEL_4K);
+	views = map_views(virt_to_phys(page_alloc()), PAGE_SIZE, LEVEL_4K);
 	memset(views.private, 0x5a, PAGE_SIZE);
 	flush_caches();
 	check(page_holds(views.private, 0x5a), "private.reads-back");
@@ -224,7 +223,7 @@ static void test_page_size_change(void)
 
 	if (!need_sev())
 		return;
-	views = map_views(virt_to_phys(pages_alloc(size / PAGE_SIZE, size)) & ~(phys_addr)c_bit_mask(),
+	views = map_views(virt_to_phys(pages_alloc(size / PAGE_SIZE, size)),
 			  size, LEVEL_2M);
 	for (ulong offset = 0; offset < size; offset += PAGE_SIZE)
 		memset(views.private + offset, offset >> PAGE_SHIFT, PAGE_SIZE);
@@ -234,9 +233,54 @@ static void test_page_size_change(void)
 		      offset >> PAGE_SHIFT);
 }
 
+/*
+ * A device sees shared memory alone: through a shared buffer QEMU's fw_cfg delivers its
+ * signature, through a private one what the guest reads back is not it.
+ */
+static void test_dma(void)
+{
+	struct views control, buffer;
+	struct fw_cfg_dma *dma;
+	u32 dma_at, buffer_at;
+
+	if (!need_sev())
+		return;
+	if (!fw_cfg_present()) {
+		subtest_skip("no device with DMA: QEMU's fw_cfg");
+		return;
+	}
+	dma_at = virt_to_phys(page_alloc());
+	buffer_at = virt_to_phys(page_alloc());
+	control = map_views(dma_at, PAGE_SIZE, LEVEL_4K);
+	buffer = map_views(buffer_at, PAGE_SIZE, LEVEL_4K);
+	dma = (struct fw_cfg_dma *)control.shared;
+	memset(buffer.private, 0, PAGE_SIZE);
+	flush_caches();
+	check(fw_cfg_dma_read(dma, dma_at, FW_CFG_SIGNATURE, buffer_at, 4), "shared.done");
+	flush_caches();
+	check(memcmp(buffer.shared, "QEMU", 4) == 0, "shared.content");
+	check(memcmp(buffer.private, "QEMU", 4) != 0, "private.content");
+}
+
+/*
+ * INS into private memory cannot work, since the hypervisor does the store: software unrolls
+ * strings of port I/O into single accesses, which do.
+ */
+static void test_port_strings(void)
+{
+	char text[4];
+
+	if (!need_sev())
+		return;
+	fw_cfg_port_read(FW_CFG_SIGNATURE, text, sizeof(text));
+	check(memcmp(text, "QEMU", 4) == 0, "unrolled");
+}
+
 SUBTEST("c_bit", test_c_bit);
 SUBTEST("private_and_shared", test_private_and_shared);
 SUBTEST("page_size_change", test_page_size_change);
+SUBTEST("dma", test_dma);
+SUBTEST("port_strings", test_port_strings);
 #endif
 
 SUBTEST("cpuid", test_cpuid);

@@ -9,6 +9,7 @@
 #define INDEX_BITS  (sizeof(pte_t) == 8 ? 9 : 10)
 #define ENTRIES	    (PAGE_SIZE / sizeof(pte_t))
 #define GiB	    (1ull << 30)
+#define DEVICES_START 0xc0000000ull
 
 /* Entries above it have no PS bit. */
 #define LARGEST_PAGE_LEVEL (PAGING_LEVELS == 4 ? LEVEL_1G : LEVEL_2M)
@@ -20,6 +21,20 @@
 #else
 #define RANGE_START 0xd0000000ul
 #define RANGE_END   0xf0000000ul
+#endif
+
+#if PAGING_LEVELS > 2
+extern u32 paging_c_bit_high; /* start.S */
+
+pte_t paging_c_bit(void)
+{
+	return (pte_t)paging_c_bit_high << 32;
+}
+#else
+pte_t paging_c_bit(void)
+{
+	return 0;
+}
 #endif
 
 static unsigned int level_shift(unsigned int level)
@@ -138,6 +153,12 @@ void pte_write(pte_t *entry, pte_t value)
 #endif
 }
 
+/* The C-bit for RAM under SEV; devices have none. */
+static pte_t c_bit_of(phys_addr physical)
+{
+	return physical >= DEVICES_START && physical < 4 * GiB ? 0 : paging_c_bit();
+}
+
 void page_map(ulong address, phys_addr physical, ulong size, unsigned int level, pte_t flags)
 {
 	ulong step = page_size_at(level);
@@ -145,7 +166,9 @@ void page_map(ulong address, phys_addr physical, ulong size, unsigned int level,
 	if (level > LEVEL_4K)
 		flags |= PTE_LARGE;
 	for (ulong done = 0; done < size; done += step) {
-		*page_entry(address + done, level) = (pte_t)(physical + done) | flags;
+		pte_t *entry = page_entry(address + done, level);
+
+		*entry = (pte_t)(physical + done) | flags | (flags ? c_bit_of(physical + done) : 0);
 		tlb_flush_page((void *)(address + done));
 	}
 }
@@ -174,7 +197,7 @@ phys_addr virt_to_phys(const void *address)
 	if (!entry)
 		return ~0ull;
 	mask = page_size_at(level) - 1;
-	return (*entry & PTE_ADDRESS & ~(pte_t)mask) | ((ulong)address & mask);
+	return (*entry & PTE_ADDRESS & ~paging_c_bit() & ~(pte_t)mask) | ((ulong)address & mask);
 }
 
 void *virtual_range(ulong size, ulong align)

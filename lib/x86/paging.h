@@ -88,6 +88,12 @@ void page_unmap(ulong address, ulong size); /* 4 KiB pages */
 /* Changes bits of the 4 KiB pages of a range; what the entries map stays. */
 void page_protect(ulong address, ulong size, pte_t set, pte_t clear);
 
+/*
+ * The bit that makes a page private under SEV, 0 on all other machines. page_map() sets
+ * it for RAM; without it (page_protect()) the page is shared with the hypervisor.
+ */
+pte_t paging_c_bit(void);
+
 /* The physical address, or ~0 where nothing is mapped. */
 phys_addr virt_to_phys(const void *address);
 

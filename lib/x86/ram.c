@@ -4,6 +4,7 @@
  * Bochs (and QEMU's pc) in CMOS; elsewhere the runner's argument has to do.
  */
 #include "args.h"
+#include "fw_cfg.h"
 #include "io.h"
 #include "page_alloc.h"
 #include "paging.h"
@@ -13,35 +14,11 @@
 #define MiB		     (1ull << 20)
 #define GiB		     (1ull << 30)
 
-/* QEMU's docs/specs/fw_cfg.txt */
-#define FW_CFG_SELECTOR	     0x510
-#define FW_CFG_DATA	     0x511
-#define FW_CFG_DMA_HIGH	     0x514
-#define FW_CFG_DMA_LOW	     0x518
-#define FW_CFG_SIGNATURE     0x0000
-#define FW_CFG_ID	     0x0001
-#define FW_CFG_FILE_DIR	     0x0019
-#define FW_CFG_ID_DMA	     BIT(1)
-#define FW_CFG_DMA_ERROR     BIT(0)
-#define FW_CFG_DMA_READ	     BIT(1)
-#define FW_CFG_DMA_SELECT    BIT(3)
-
 #define CMOS_INDEX	     0x70
 #define CMOS_DATA	     0x71
 #define CMOS_STATUS_D	     0x0d
 #define CMOS_RAM_ABOVE_16M   0x34 /* 16 bits, in 64 KiB */
 #define CMOS_RAM_ABOVE_4G    0x5b /* 24 bits, in 64 KiB */
-
-struct fw_cfg_dma {
-	u32 control, length;
-	u64 address;
-} __packed;
-
-struct fw_cfg_file {
-	u32 size;
-	u16 select, reserved;
-	char name[56];
-} __packed;
 
 struct e820_entry {
 	u64 address, length;
@@ -63,32 +40,15 @@ static void add_region(phys_addr start, phys_addr end)
 	region_count++;
 }
 
-/* By DMA: byte-wise port reads are an exit each. */
+/* Under SEV the device sees no private memory. */
 static bool fw_cfg_read(u16 select, void *buffer, u32 size)
 {
 	static struct fw_cfg_dma dma __aligned(16);
 
-	dma.control = __builtin_bswap32((u32)select << 16 | FW_CFG_DMA_SELECT | FW_CFG_DMA_READ);
-	dma.length = __builtin_bswap32(size);
-	dma.address = __builtin_bswap64((ulong)buffer);
-	barrier();
-	outl(FW_CFG_DMA_HIGH, 0);
-	outl(FW_CFG_DMA_LOW, __builtin_bswap32((ulong)&dma));
-	while (READ_ONCE(dma.control) & ~__builtin_bswap32(FW_CFG_DMA_ERROR))
-		;
-	return !dma.control;
-}
-
-static bool fw_cfg_present(void)
-{
-	static const char signature[] = "QEMU";
-
-	outw(FW_CFG_SELECTOR, FW_CFG_SIGNATURE);
-	for (unsigned int i = 0; i < 4; i++)
-		if (inb(FW_CFG_DATA) != signature[i])
-			return false;
-	outw(FW_CFG_SELECTOR, FW_CFG_ID);
-	return inb(FW_CFG_DATA) & FW_CFG_ID_DMA;
+	if (!paging_c_bit())
+		return fw_cfg_dma_read(&dma, (ulong)&dma, select, (ulong)buffer, size);
+	fw_cfg_port_read(select, buffer, size);
+	return true;
 }
 
 static void regions_from_fw_cfg(void)

@@ -46,12 +46,45 @@ start32:
 	mov	$bss_size_in_dwords, %ecx
 	xor	%eax, %eax
 	rep stosl
+#if defined(__x86_64__) || defined(MODE_PAE)
+	call	find_c_bit
+#endif
 	call	build_page_tables
 	enter_mode start_native
+
+#if defined(__x86_64__) || defined(MODE_PAE)
+/*
+ * In an SEV guest everything was private up to here; with paging on, data is private
+ * only where its entry has the C-bit. Its upper half is kept; 0 is for all other machines.
+ * APM volume 2, 15.34. Keeps EBX.
+ */
+find_c_bit:
+	mov	%ebx, %ebp
+	mov	$0x80000000, %eax
+	cpuid
+	cmp	$0x8000001f, %eax
+	jb	1f
+	mov	$0x8000001f, %eax
+	cpuid
+	test	$2, %eax			/* SEV */
+	jz	1f
+	mov	%ebx, %esi
+	mov	$0xc0010131, %ecx		/* SEV_STATUS: exists with SEV */
+	rdmsr
+	test	$1, %eax
+	jz	1f
+	lea	-32(%esi), %ecx
+	mov	$1, %eax
+	shl	%cl, %eax
+	mov	%eax, paging_c_bit_high
+1:	mov	%ebp, %ebx
+	ret
+#endif
 
 /*
  * Identity mapping of 4 GiB: present, writable, user, large pages. The tables
  * lie one after another: boot_page_tables, then (pae, x86_64) the tables above.
+ * RAM is private under SEV; devices, which lie from 3 GiB on, never are.
  */
 #define LARGE_PAGE 0x87
 build_page_tables:
@@ -59,11 +92,15 @@ build_page_tables:
 	mov	$LARGE_PAGE, %eax
 #if defined(__x86_64__) || defined(MODE_PAE)
 	mov	$2048, %ecx
+	mov	paging_c_bit_high, %edx
 1:	mov	%eax, (%edi)
-	movl	$0, 4(%edi)
+	mov	%edx, 4(%edi)
 	add	$8, %edi
 	add	$0x200000, %eax
-	loop	1b
+	cmp	$0xc0000000, %eax
+	jb	2f
+	xor	%edx, %edx
+2:	loop	1b
 	mov	$boot_page_directories, %edi
 #ifdef __x86_64__
 	mov	$(boot_page_tables + 7), %eax
@@ -71,10 +108,10 @@ build_page_tables:
 	mov	$(boot_page_tables + 1), %eax
 #endif
 	mov	$4, %ecx
-2:	mov	%eax, (%edi)
+3:	mov	%eax, (%edi)
 	add	$8, %edi
 	add	$0x1000, %eax
-	loop	2b
+	loop	3b
 #ifdef __x86_64__
 	movl	$(boot_page_directories + 7), boot_page_root
 #endif
@@ -156,6 +193,12 @@ boot_gdt:
 boot_gdt_pointer:
 	.word	. - boot_gdt - 1
 	.long	boot_gdt
+
+#if defined(__x86_64__) || defined(MODE_PAE)
+	.globl	paging_c_bit_high
+paging_c_bit_high:
+	.long	0
+#endif
 
 /* Zeroed at start: tables of which only some entries are written. */
 	.bss
