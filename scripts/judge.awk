@@ -33,6 +33,14 @@ function clean(text)
 	return text
 }
 
+# A line of the protocol: the log has it, but no line is as long as that.
+function protocol(line)
+{
+	if (length(line) > 4096)
+		line = substr(line, 1, 4096) "..."
+	print line >log_path
+}
+
 # A line outside the protocol: kept up to the cap.
 function other(line)
 {
@@ -222,12 +230,15 @@ end_seen {
 	next
 }
 
-/^    (not )?ok / { print >log_path; check_line(substr($0, 5)); next }
-/^(not )?ok / { print >log_path; subtest_line($0); next }
-/^# END / { print >log_path; end_line($0); next }
+/^    (not )?ok / { protocol($0); check_line(substr($0, 5)); next }
+/^(not )?ok / { protocol($0); subtest_line($0); next }
+/^# END / { protocol($0); end_line($0); next }
 
 /^# CRASH / {
-	print >log_path
+	if (++crash_lines <= 1000)
+		protocol($0)
+	else
+		other($0)
 	if ($0 ~ /^# CRASH reason: / && crash_reason == "")
 		crash_reason = substr($0, 17)
 	else if ($0 ~ /^# CRASH check: / && crash_check == "")

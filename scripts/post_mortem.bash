@@ -8,9 +8,12 @@
 # driver left in the start's folder: registers ("CPU#N", then lines of
 # NAME=VALUE), stack.N (memory from the stack pointer up) and trail.
 
-# Starts of a run that are shown in full; frames shown of a stack.
+# Starts of a run that are shown in full; frames shown of a stack (a guest's own account has one more).
 readonly POST_MORTEMS=3
 readonly STACK_FRAMES=16
+
+# Lines of a guest's own account that are shown: 64 CPUs have three each.
+readonly GUEST_LINES=200
 
 # Sets RUN_TRAIL to the address of report_trail, if the image has one.
 run_trail_address()
@@ -80,12 +83,12 @@ post_mortem_guest()
 		line=${PRINTABLE:0:1000}
 		if [[ $line =~ ^'# CRASH '(cpu [0-9]+)' registers: '(.*) ]]; then
 			print_folded "${BASH_REMATCH[1]}:" "${BASH_REMATCH[2]}"
-		elif [[ $line =~ ^'# CRASH '(cpu [0-9]+)' stack: '([0-9a-fx ]+)$ ]]; then
+		elif [[ $line =~ ^'# CRASH '(cpu [0-9]+)' stack: '((0x[0-9a-f]{1,16} ?)+)$ ]]; then
 			printf '    %s stack:\n' "${BASH_REMATCH[1]}"
 			# shellcheck disable=SC2086 # hexadecimal numbers alone, see above
 			print_stack ${BASH_REMATCH[2]}
 		fi
-	done < <(grep -a '^# CRASH cpu' "$1")
+	done < <(grep -a -m "$GUEST_LINES" '^# CRASH cpu' "$1")
 }
 
 # Words of a long line, folded to what a screen shows.
@@ -155,7 +158,7 @@ stack_walk()
 	read -r -d '' -a words < <(od -An -v -w4096 -tx"$width" "$file")
 	while ((${#STACK[@]} < STACK_FRAMES && bp >= sp && bp % width == 0)); do
 		at=$(((bp - sp) / width))
-		((at + 1 < ${#words[@]} && 16#${words[at + 1]})) || return
+		((at >= 0 && at + 1 < ${#words[@]} && 16#${words[at + 1]})) || return
 		STACK+=("0x${words[at + 1]}")
 		((16#${words[at]} > bp)) || return
 		bp=$((16#${words[at]}))
@@ -170,7 +173,7 @@ print_stack()
 	local built_in=${BUILD_DIR%/build}
 	local -a lookup=()
 
-	for address in "$@"; do
+	for address in "${@:1:STACK_FRAMES + 1}"; do
 		[[ $first ]] || printf -v address '0x%x' $((address - 1))
 		first=
 		lookup+=("$address")

@@ -278,3 +278,45 @@ every_verdict()
 	run bash -c "'$SRCDIR/run_tests.sh' -t --config '$BATS_TEST_TMPDIR/config' -o '$BATS_TEST_TMPDIR/logs' three >/dev/full"
 	[[ $status == 1 ]]
 }
+
+@test "a crash report of nonsense: CRASH, and the runner goes on" {
+	stanza four
+	export STAND_IN='
+		say "# CRASH reason: nonsense"
+		say "# CRASH cpu 0 registers: x=$(printf %5000s | tr " " y)"
+		say "# CRASH cpu 0 stack: 0x100 fade 0xx 1f xxx 0 0xffffffffffffffffffffffff $(printf " 0x1%.0s" {1..3000})"
+		say "# CRASH cpu 99999999999999999999 stack: a"
+		say "# CRASH check: a[\$(id)]"
+		leave 87'
+	runner three four
+	verdict CRASH 1
+	verdict CRASH 1 four.x86_64
+	[[ $output != *"line "[0-9]*": "* ]]
+	((${#lines[@]} < 300))
+}
+
+@test "registers and memory of nonsense from the VMM: CRASH, and the runner goes on" {
+	local text
+
+	export STAND_IN_REGISTERS
+	for text in 'CPU#0\r\nRIP=zz RSP=yy RBP=xx\r\n' 'CPU#99999999999999999999\r\nRIP=ffffffffffffffffffffffff RBP=8 RSP=0\r\n' \
+		'\u001b[31m CPU#0\r\n' '' 'CPU#0\r\nRIP=10 RBP=7fffffffffffffff RSP=8000000000000000\r\n'; do
+		STAND_IN_REGISTERS=$text stand_in 'strike two triple_fault'
+		verdict CRASH 1
+		[[ $output != *"line "[0-9]*": "* && $output != *$'\e'* ]]
+	done
+}
+
+@test "a flood of crash reports and one endless one: CRASH soon, and log and screen are capped" {
+	export STAND_IN='begin; say "# CRASH reason: flood"; yes "# CRASH cpu 0 stack: 0x100 0x200" | head -c 8000000 >>"$console"; leave 87'
+	runner three:one
+	verdict CRASH 1
+	((${#lines[@]} < 4000))
+	(($(stat -c %s "$LOG") < 1200000))
+	STAND_IN='begin; say "# CRASH reason: $(head -c 100000 /dev/zero | tr "\0" x)"; printf "# CRASH cpu 0 registers: " >>"$console"; head -c 8000000 /dev/zero | tr "\0" x >>"$console"; say; leave 87'
+	runner three:one
+	verdict CRASH 1
+	((${#output} < 10000))
+	(($(stat -c %s "$LOG") < 100000))
+	((SECONDS < 30))
+}
