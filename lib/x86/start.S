@@ -60,6 +60,10 @@ start32:
  */
 find_c_bit:
 	mov	%ebx, %ebp
+	mov	$1, %eax
+	cpuid
+	bt	$31, %ecx			/* a hypervisor: some models claim SEV and lack the MSR */
+	jnc	1f
 	mov	$0x80000000, %eax
 	cpuid
 	cmp	$0x8000001f, %eax
