@@ -132,7 +132,7 @@ u64 components_of(enum fpu_instruction instruction)
 	case FXRSTOR64:
 		return XCR0_X87 | XCR0_SSE;
 	default:
-		return fpu_state_components() & xstate_user();
+		return fpu_state_components() & (xstate_user() | XCR0_X87 | XCR0_SSE);
 	}
 }
 

@@ -12,6 +12,7 @@
  * FNSAVE nor FXSAVE waits for it.
  */
 #include "descriptor.h"
+#include "environment.h"
 #include "page_alloc.h"
 #include "paging.h"
 #include "sigframe.h"
@@ -191,6 +192,44 @@ static void test_masked(void)
 }
 
 SUBTEST("pointers-masked", test_masked);
+
+/*
+ * The division in every ring and code size; in 32-bit code under the 64-bit kernel
+ * the selectors are that code's. The kernel sets it up and saves what is left pending.
+ */
+static void test_environments(void)
+{
+	static const u8 divide[] = { 0xd8, 0x33 }; /* fdivs (%ebx) */
+	struct fxsave_area *fx = &state_buffer(0)->legacy;
+	static const u32 zero;
+
+	prepare();
+	for_each_environment(environment) {
+		struct context context = environment_context(environment, divide, sizeof(divide));
+
+		fpu_state_fill(state_buffer(0), XCR0_X87 | XCR0_SSE, false, 1);
+		fx->control = FPU_CW_INIT & ~CW_ZM;
+		fx->status = 0;
+		fx->tag = 1;
+		fx->st[0].value = (struct fpu_register){ 0x8000000000000000, 0x3fff };
+		fpu_execute(FXRSTOR, fx, 0);
+		context.bx = (ulong)&zero;
+		instruction = context.ip;
+		prefix_push("%s", environment->name);
+		check_fault(context_run(&context), NO_FAULT, "run");
+		frame_save(&frame, FNSAVE);
+		check_equal(frame.header.fsave.fip, (u32)instruction, "fip");
+		check_equal(frame.header.fsave.fdp, (u32)(ulong)&zero, "fdp");
+		if (environment->is & ENV_CODE32) {
+			check_equal(frame.header.fsave.fcs, selector(context.cs), "fcs");
+			check_equal(frame.header.fsave.fds & 0xffff, selector(context.ds), "fds");
+		}
+		check_equal(frame.header.fsave.status & SW_ZE, SW_ZE, "pending");
+		prefix_pop();
+	}
+}
+
+SUBTEST("pointers-environments", test_environments);
 
 /*
  * Restored from one image, saved to the other; an exception is pending in it, so that
