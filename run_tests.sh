@@ -47,6 +47,7 @@ main()
 	trap clean_up EXIT
 	trap 'killed 1' HUP
 	trap 'killed 2' INT
+	trap 'killed 13' PIPE
 	trap 'killed 15' TERM
 	work_create
 	work_guard

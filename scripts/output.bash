@@ -7,6 +7,10 @@
 declare -gA COUNT=()
 RUNS_DONE=0
 
+# Set if a verdict could not be written to standard output: then nobody knows
+# it, and the exit status must not say that all is well.
+OUTPUT_LOST=''
+
 # A remark about the machine or the folder, once: a comment in TAP.
 note()
 {
@@ -100,7 +104,8 @@ show_run()
 		show_tap "$run" "$verdict" "$summary"
 		return
 	fi
-	printf '%s%s%s %s (%s)\n' "${COLOURS[$verdict]}" "$verdict" "$RESET" "$run" "$summary"
+	printf '%s%s%s %s (%s)\n' "${COLOURS[$verdict]}" "$verdict" "$RESET" "$run" "$summary" ||
+		OUTPUT_LOST=yes
 	[[ ! -s $WORK/runs/$run/report ]] || printf '%s\n' "$(<"$WORK/runs/$run/report")"
 	if [[ $OPT_VERBOSE ]]; then
 		show_verbose "$run" "$milliseconds"
@@ -135,7 +140,7 @@ show_tap()
 	PASS) printf 'ok %s - %s (%s)\n' "$RUNS_DONE" "$run" "$summary" ;;
 	SKIP) printf 'ok %s - %s # SKIP %s\n' "$RUNS_DONE" "$run" "$summary" ;;
 	*) printf 'not ok %s - %s: %s (%s)\n' "$RUNS_DONE" "$run" "$verdict" "$summary" ;;
-	esac
+	esac || OUTPUT_LOST=yes
 	if [[ -s $WORK/runs/$run/report ]]; then
 		while IFS= read -r line; do
 			printf '# %s\n' "${line#    }"
@@ -156,7 +161,8 @@ show_summary()
 	now_ms
 	seconds_text $((NOW - STARTED))
 	[[ ! $OPT_TAP ]] || printf '# '
-	printf '%s in %s s%s\n' "${text#, }" "$SECONDS_TEXT" "${LOG_DIR:+; logs in $LOG_SHOWN}"
+	printf '%s in %s s%s\n' "${text#, }" "$SECONDS_TEXT" "${LOG_DIR:+; logs in $LOG_SHOWN}" ||
+		OUTPUT_LOST=yes
 }
 
 # The exit status that the counted verdicts call for.
@@ -164,7 +170,7 @@ exit_status()
 {
 	local bad=$((COUNT[FAIL] + COUNT[XPASS] + COUNT[CRASH] + COUNT[HANG] + COUNT[ERROR]))
 
-	if ((bad)); then
+	if ((bad)) || [[ $OUTPUT_LOST ]]; then
 		return 1
 	elif ((COUNT[BROKEN])); then
 		return $((${#OPT_BISECT} ? EXIT_CANNOT_JUDGE : 1))

@@ -163,7 +163,7 @@ run_starts()
 			RUN_BROKEN="cannot write the image to $WORK (is there space left?)"
 			return
 		fi
-	: >"$dir/console"
+		: >"$dir/console"
 		VMM_END=broken VMM_REASON='' VMM_SAID='' VMM_STATUS=0
 		"${OPT_VMM}_start" "${RUN_STANZA[$RUN_NAME]}" "$dir"
 		[[ $VMM_VERSION ]] && RUN_FACTS[version]=$VMM_VERSION

@@ -18,61 +18,70 @@ verdict_at_least()
 # Sets VERDICT and SUMMARY, and writes the report.
 run_verdict()
 {
-	local error strange='' failed=0 known=0 total
+	local error
 
-	VERDICT=SKIP SUMMARY=${RUN_SKIP_REASON:-"no reason given"}
-	HELD=()
 	run_hold_against_known
-	failed=${HELD[failed]:-0} known=${HELD[known]:-0}
-	total=$((RUN_CHECKS))
-
-	if ((RUN_CHECKS == 0 && known > 0 && ${#RUN_STRUCK[@]})); then
-		IFS= read -r SUMMARY <"$RUN_DIR/strikes"
-		SUMMARY="no check ran: $SUMMARY; it is known"
-	elif ((RUN_CHECKS > 0 || known > 0)); then
-		plural "$RUN_CHECKS" check
-		SUMMARY=$PLURAL
-		((known)) && plural "$known" "known failure" && SUMMARY+=", $PLURAL"
-		((RUN_SKIPPED)) && SUMMARY+=", $RUN_SKIPPED skipped"
-		((RUN_LEFT_OUT)) && SUMMARY+=", $RUN_LEFT_OUT known to strike and not run"
-		VERDICT=PASS
-	elif ((RUN_REPORTED > RUN_SKIPPED_SUBTESTS || RUN_REPORTED == 0)); then
-		[[ ${RUN_STRUCK[*]} || $RUN_BROKEN ]] || RUN_ERRORS+=("no check ran")
-	fi
-	if [[ ${HELD[xpass]:-} ]]; then
-		verdict_at_least XPASS "passed, but is listed in known/"
-		report_lines "${HELD[xpass]}"
-	fi
-	if [[ ${HELD[skip]:-} ]]; then
-		verdict_at_least FAIL "skipped, and known/ does not list it (--strict)"
-		report_lines "${HELD[skip]}"
-	fi
-	if [[ ${HELD[off]:-} ]]; then
-		verdict_at_least FAIL "more failures than known/ lists"
-		report_lines "${HELD[off]}"
-	fi
-	if ((failed)); then
-		((total >= failed)) || total=$failed
-		plural "$total" check
-		SUMMARY_FAIL="$failed of $PLURAL"
-		((known)) && plural "$known" "known failure" && SUMMARY_FAIL+=", $PLURAL"
-		verdict_at_least FAIL "$SUMMARY_FAIL"
-		report_lines "${HELD[fail]}"
-		((failed <= SHOWN_CHECKS)) || report_lines "... and $((failed - SHOWN_CHECKS)) more"$'\n'
-	fi
+	run_verdict_best
+	run_verdict_failures
 	for error in "${RUN_ERRORS[@]}"; do
 		verdict_at_least ERROR "$error"
-		strange=yes
+		report_lines "error: $error"
 	done
-	if [[ $strange ]]; then
-		printf -v error 'error: %s\n' "${RUN_ERRORS[@]}"
-		report_lines "$error"
-	fi
 	run_struck_verdict
 	if [[ $RUN_BROKEN ]]; then
 		verdict_at_least BROKEN "$RUN_BROKEN"
 	fi
 	run_how_again
+}
+
+# What the run is if nothing is held against it: PASS, or SKIP if no check ran,
+# which takes a reason.
+run_verdict_best()
+{
+	local known=${HELD[known]:-0}
+
+	VERDICT=SKIP SUMMARY=${RUN_SKIP_REASON:-"no reason given"}
+	if ((RUN_CHECKS == 0 && known > 0 && ${#RUN_STRUCK[@]})); then
+		IFS= read -r SUMMARY <"$RUN_DIR/strikes"
+		SUMMARY="no check ran: $SUMMARY; it is known"
+	elif ((RUN_CHECKS > 0)); then
+		VERDICT=PASS
+		plural "$RUN_CHECKS" check
+		SUMMARY=$PLURAL
+		((known)) && plural "$known" "known failure" && SUMMARY+=", $PLURAL"
+		((RUN_SKIPPED)) && SUMMARY+=", $RUN_SKIPPED skipped"
+		((RUN_LEFT_OUT)) && SUMMARY+=", $RUN_LEFT_OUT known to strike and not run"
+	elif ((RUN_REPORTED > RUN_SKIPPED_SUBTESTS || RUN_REPORTED == 0)); then
+		[[ ${RUN_STRUCK[*]} || $RUN_BROKEN ]] || RUN_ERRORS+=("no check ran")
+	fi
+}
+
+# FAIL and XPASS, as verdict.awk found them.
+run_verdict_failures()
+{
+	local failed=${HELD[failed]:-0} known=${HELD[known]:-0} total=$RUN_CHECKS text
+
+	if ((failed)); then
+		((total >= failed)) || total=$failed
+		plural "$total" check
+		text="$failed of $PLURAL"
+		((known)) && plural "$known" "known failure" && text+=", $PLURAL"
+		verdict_at_least FAIL "$text"
+		report_lines "${HELD[fail]}"
+		((failed <= SHOWN_CHECKS)) || report_lines "... and $((failed - SHOWN_CHECKS)) more"
+	fi
+	if [[ ${HELD[off]:-} ]]; then
+		verdict_at_least FAIL "more failures than known/ lists"
+		report_lines "${HELD[off]}"
+	fi
+	if [[ ${HELD[skip]:-} ]]; then
+		verdict_at_least FAIL "skipped, and known/ does not list it (--strict)"
+		report_lines "${HELD[skip]}"
+	fi
+	if [[ ${HELD[xpass]:-} ]]; then
+		verdict_at_least XPASS "passed, but is listed in known/"
+		report_lines "${HELD[xpass]}"
+	fi
 }
 
 # CRASH and HANG: the post-mortem of what struck and is not known.
@@ -101,6 +110,7 @@ run_hold_against_known()
 {
 	local what id text
 
+	HELD=()
 	known_rules "$RUN_NAME" >"$RUN_DIR/rules"
 	if [[ ! -s $RUN_DIR/rules && ! $OPT_STRICT ]] &&
 	   ((RUN_FAILED == 0 && ${#RUN_STRUCK[@]} == 0 && ${#RUN_ERRORS[@]} == 0)) && [[ ! $RUN_BROKEN ]]; then
@@ -135,8 +145,6 @@ run_hold_against_known()
 run_strict_skip()
 {
 	[[ $OPT_STRICT ]] || return
-	HELD=()
-	RUN_FAILED=0
 	run_hold_against_known
 	if [[ ${HELD[skip]:-} ]]; then
 		VERDICT=FAIL SUMMARY="skipped, and known/ does not list it (--strict): $SUMMARY"
