@@ -82,15 +82,14 @@ static struct fault gate_of_wrong_type(unsigned int vector, u32 ext)
 
 static struct fault null_selector(unsigned int vector, u32 ext)
 {
-	gates[vector] = gate_make(0, 0, DESC_PRESENT | DESC_DPL3 | DESC_INTERRUPT_GATE, 0);
+	gates[vector].selector = 0;
 	return FAULT_GP(ext);
 }
 
 static struct fault code_not_present(unsigned int vector, u32 ext)
 {
 	gdt_set(CODE_SELECTOR, gdt_get(KERNEL_CS) & ~((u64)DESC_PRESENT << 40));
-	gates[vector] = gate_make(CODE_SELECTOR, 0,
-				  DESC_PRESENT | DESC_DPL3 | DESC_INTERRUPT_GATE, 0);
+	gates[vector].selector = CODE_SELECTOR;
 	return FAULT_NP(CODE_SELECTOR + ext);
 }
 

@@ -83,6 +83,27 @@ static void test_neighbours(void)
 
 SUBTEST("extable-neighbours", test_neighbours);
 
+/* Entries that the assembler is given in the wrong order, as the linker may leave them. */
+static void test_unsorted(void)
+{
+	struct fault first, second;
+
+	asm volatile("771: ud2\n"
+		     "772: movl %%eax, %[first]\n"
+		     "773: int3\n"
+		     "774:\n"
+		     ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 773b, 774b\n"
+		     EXTABLE_POINTER " 771b, 772b\n"
+		     ".popsection\n"
+		     : "=&a"(second.value), [first] "=&r"(first.value)
+		     :
+		     : "memory", "cc");
+	check_fault(first, FAULT_UD, "first");
+	check_fault(second, FAULT_BP, "second");
+}
+
+SUBTEST("extable-unsorted", test_unsorted);
+
 /* The table lies in the order of the link; every entry has to be found after the sort. */
 static void test_sorted(void)
 {
