@@ -45,7 +45,7 @@ qemu_watch()
 		fi
 		if [[ $VMM_END != running ]] && ((! kill_at)); then
 			[[ $QEMU_ASKED ]] || qemu_post_mortem "$dir"
-			kill_at=$((NOW + 1000)) due=$((NOW + 300))
+			kill_at=$((NOW + 3000)) due=$((NOW + 300))
 		elif ((RUN_LIMIT_MS && due > end && ! kill_at)); then
 			due=$end
 		fi
