@@ -259,7 +259,7 @@ cost_one_subtest()
 }
 
 @test "a VMM that is stopped: HANG" {
-	TIMEOUT=1 stand_in 'begin; pass one; kill -STOP $$'
+	TIMEOUT=1 stand_in 'strike two eval "kill -STOP \$\$"'
 	verdict HANG 1
 	says "in two"
 }
@@ -301,7 +301,8 @@ cost_one_subtest()
 }
 
 @test "VMM that closes its monitor and stays: BROKEN or HANG" {
-	TIMEOUT=1 stand_in 'begin; pass one; exec >&-; play_dead'
+	export STAND_IN='begin; exec >&-; play_dead'
+	TIMEOUT=1 runner three:one
 	[[ $status == 1 ]]
 	says_not $'\n'"PASS three"
 	((SECONDS < 15))
