@@ -221,12 +221,12 @@ static bool possible(void)
 	}
 	for (unsigned int i = 0; i < storm->configs; i++) {
 		if (storm->config[i].set & PTE_NX_IF_ANY && !nx_supported()) {
-			subtest_skip("no NX in this mode on this CPU");
+			subtest_skip("the CPU has no NX");
 			return false;
 		}
 		if (storm->config[i].set & PTE_BAD &&
 		    !reserved_bit(storm->level, storm->level > LEVEL_4K && !storm->tables)) {
-			subtest_skip("no reserved bits at this level in this mode");
+			subtest_skip("all bits of an address are implemented");
 			return false;
 		}
 	}
