@@ -139,7 +139,8 @@ static void test_row(const void *argument)
 					     "xcr0-x87" };
 	bool xsave = cpu_has(FEATURE_XSAVE);
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	cr0 = read_cr0();
 	cr4 = read_cr4();
 	if (!cpu_has(row->feature)) {
@@ -191,7 +192,8 @@ static void test_wait(void)
 {
 	ulong cr0;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	cr0 = read_cr0() & ~(CR0_MP | CR0_TS | CR0_EM);
 	for (unsigned int i = 0; i < 8; i++) {
 		ulong bits = (i & 1 ? CR0_MP : 0) | (i & 2 ? CR0_TS : 0) | (i & 4 ? CR0_EM : 0);
@@ -214,7 +216,8 @@ static void test_lazy(void)
 	struct fault fault;
 	u64 components = XCR0_X87 | XCR0_SSE;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	fpu_state_fill(pattern, components, false, 9);
 	fpu_execute(FXRSTOR, pattern, 0);
 	memset(got, 0xa5, XSAVE_MIN_SIZE);
@@ -235,7 +238,8 @@ SUBTEST("control-lazy", test_lazy);
 /* CPUID tells what CR4.OSXSAVE is. */
 static void test_osxsave_cpuid(void)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	check_equal(cpu_has(FEATURE_OSXSAVE), 1, "on");

@@ -244,14 +244,14 @@ static void run_job(void *unused)
 	if (!fpu_state_equal(first, pattern, components, &witness->difference))
 		witness->different++;
 	deadline = tsc_deadline_us(LIMIT_US);
-	while (witness->rounds < ROUNDS && !witness->different && !tsc_passed(deadline)) {
+	do {
 		job.kind->force(witness->rounds);
 		save(now);
 		witness->rounds++;
 		if (!same(first, now, size) &&
 		    !fpu_state_equal(now, pattern, components, &witness->difference))
 			witness->different++;
-	}
+	} while (witness->rounds < ROUNDS && !witness->different && !tsc_passed(deadline));
 }
 
 static void enable(void *unused)
@@ -296,7 +296,6 @@ static void check_kind(const struct kind *kind)
 		describe_difference(&witness->difference, text);
 		check_fault(witness->fault, NO_FAULT, "load");
 		report_text(__FILE__, __LINE__, !witness->different, text[0], text[1], "registers");
-		check(witness->rounds > 0, "rounds");
 		prefix_pop();
 		least = MIN(least, witness->rounds);
 	}
@@ -326,7 +325,7 @@ static void run_kinds(bool wide)
 /* x87 and SSE, by FXSAVE: all that some emulators can. */
 static void test_fxsr(void)
 {
-	if (needs(FXSAVE))
+	if (fpu_ready())
 		run_kinds(false);
 }
 
@@ -334,7 +333,7 @@ SUBTEST("exits-fxsr", test_fxsr);
 
 static void test_all(void)
 {
-	if (needs(XSAVE))
+	if (fpu_ready() && needs(XSAVE))
 		run_kinds(true);
 }
 

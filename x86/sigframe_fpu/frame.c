@@ -233,6 +233,16 @@ void describe_difference(const struct fpu_difference *difference, char text[2][4
 	snprintf(text[1], sizeof(text[1]), "%#llx", difference->got);
 }
 
+bool fpu_ready(void)
+{
+	if (!cpu_has(FEATURE_FXSR) || !cpu_has(FEATURE_SSE)) {
+		subtest_skip("the CPU has no SSE");
+		return false;
+	}
+	fpu_enable();
+	return true;
+}
+
 bool needs(enum fpu_instruction instruction)
 {
 	if (fpu_has(instruction))

@@ -40,7 +40,8 @@ static void test_restore(const void *argument)
 	struct xsave_area *got = state_buffer(2);
 	u64 all;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!cpu_has(form->feature)) {
 		subtest_skip("the CPU has no %s", form->name);
 		return;
@@ -147,7 +148,8 @@ static void test_in_use(const void *argument)
 	enum fpu_instruction saver = *(const enum fpu_instruction *)argument;
 	u64 all;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(saver))
 		return;
 	all = components_of(XSAVE);
@@ -175,7 +177,8 @@ static void test_mxcsr_in_use(const void *argument)
 	enum fpu_instruction saver = *(const enum fpu_instruction *)argument;
 	struct xsave_area *image = state_buffer(0), *area = poisoned(1);
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(saver))
 		return;
 	memset(image, 0, XSAVE_MAX_SIZE);
@@ -203,7 +206,8 @@ static void test_not_written(const void *argument)
 	u64 all, asked, others;
 	const u64 poison = POISON * 0x0101010101010101ull;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(saver))
 		return;
 	all = components_of(XSAVE);
@@ -270,7 +274,8 @@ static void test_modified(const void *argument)
 {
 	enum fpu_instruction saver = *(const enum fpu_instruction *)argument;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(saver))
 		return;
 	for (unsigned int n = 0; n < XSTATE_MAX; n++)
@@ -292,7 +297,8 @@ static void test_modified_by_instructions(const void *argument)
 	static const u8 bytes[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 	u64 all;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(saver))
 		return;
 	all = components_of(XSAVE);

@@ -112,7 +112,8 @@ static void test_fxsr(void)
 {
 	static const struct route route = { FXSAVE, FXRSTOR, false };
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (needs(FXSAVE))
 		check_route(&route);
 }
@@ -124,7 +125,8 @@ static void test_saver(const void *argument)
 	static const enum fpu_instruction restorers[] = { FXRSTOR, XRSTOR, XRSTORS };
 	struct route route = { *(const enum fpu_instruction *)argument, FXRSTOR, true };
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(route.saver))
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(restorers); i++) {
@@ -142,7 +144,8 @@ SUBTEST_ARG("frame-fnsave", test_saver, &savers[0]);
 /* The header alone: all that an old kernel, or a program, reads. */
 static void test_frstor(void)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(savers); i++)
 		check_route(&(const struct route){ savers[i], FRSTOR, fpu_has(XSAVE) });
 }

@@ -82,7 +82,7 @@ static float *operand_page(void)
 	return page + 3;
 }
 
-static void prepare(void)
+static bool prepare(void)
 {
 	const struct segment flat = {
 		.limit = 0xffffffff,
@@ -90,8 +90,10 @@ static void prepare(void)
 		.flags = DESC_BIG,
 	};
 
-	fpu_enable();
+	if (!fpu_ready())
+		return false;
 	gdt_set_segment(OPERAND_SEGMENT, &flat);
+	return true;
 }
 
 /* Which selectors 64-bit code leaves in FCS and FDS is not told: reported. */
@@ -119,8 +121,7 @@ static void test_pointers(const void *argument)
 	enum fpu_instruction saver = *(const enum fpu_instruction *)argument;
 	const float *zero = operand_page();
 
-	prepare();
-	if (!needs(saver))
+	if (!prepare() || !needs(saver))
 		return;
 	divide_by_zero(zero);
 	check_fault(frame_save(&frame, saver), NO_FAULT, "save");
@@ -144,8 +145,7 @@ static void test_pointers_64(const void *argument)
 	const float *zero = operand_page();
 	u64 pointer[2];
 
-	prepare();
-	if (!needs(saver))
+	if (!prepare() || !needs(saver))
 		return;
 	divide_by_zero(zero);
 	memset(&frame, 0, sizeof(frame));
@@ -170,7 +170,8 @@ static void test_masked(void)
 	float *one = operand_page();
 	u16 status;
 
-	prepare();
+	if (!prepare())
+		return;
 	*(u32 *)one = 0x3f800000;
 	load_one(one);
 	asm volatile("fldcw %[control]\n"
@@ -203,7 +204,8 @@ static void test_environments(void)
 	struct fxsave_area *fx = &state_buffer(0)->legacy;
 	static const u32 zero;
 
-	prepare();
+	if (!prepare())
+		return;
 	for_each_environment(environment) {
 		struct context context = environment_context(environment, divide, sizeof(divide));
 
@@ -266,8 +268,7 @@ static void test_restored(const void *argument)
 {
 	const enum fpu_instruction *way = argument;
 
-	prepare();
-	if (!needs(way[0]) || !needs(way[1]))
+	if (!prepare() || !needs(way[0]) || !needs(way[1]))
 		return;
 	fill_pointers(&frame.header);
 	check_fault(frame_restore(&frame, way[0], NULL), NO_FAULT, "restore");

@@ -36,7 +36,8 @@ static const struct form {
 
 static bool form_usable(const struct form *form)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return false;
 	if (cpu_has(form->feature))
 		return true;
 	subtest_skip("the CPU has no %s", form->name);
@@ -52,7 +53,8 @@ static void test_mxcsr_fxrstor(void)
 {
 	struct fxsave_area *fx = &state_buffer(0)->legacy;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(FXRSTOR))
 		return;
 	for (unsigned int bit = 0; bit < 32; bit++) {
@@ -239,7 +241,8 @@ static void test_alignment(const void *argument)
 {
 	const struct alignment *row = argument;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(row->first))
 		return;
 	for (enum fpu_instruction i = row->first; i <= row->last; i++) {
@@ -265,7 +268,8 @@ static ulong execute_in_ring3(ulong instruction)
 /* XSAVES and XRSTORS are the kernel's. */
 static void test_privilege(void)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVES))
 		return;
 	for (enum fpu_instruction i = FNSAVE; i < FXSAVE64; i++) {
@@ -311,7 +315,8 @@ static void test_damaged(void)
 	static const struct xsave_area initial = { .legacy.mxcsr = MXCSR_INIT };
 	struct xsave_area *got = state_buffer(1);
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	for (enum damage damage = MAGIC1; damage <= LEGACY; damage++) {

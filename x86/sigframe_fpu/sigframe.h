@@ -100,7 +100,11 @@ struct xsave_area *state_buffer(unsigned int n);
 /* text[0]: what was expected, text[1]: what was there. */
 void describe_difference(const struct fpu_difference *difference, char text[2][48]);
 
-/* Every file's start: true if the CPU has the instruction, else the subtest is skipped. */
+/*
+ * Every subtest's start: fpu_enable(), or the subtest is skipped on a CPU without FXSAVE
+ * or SSE, and false. needs() is the same for one instruction.
+ */
+bool fpu_ready(void);
 bool needs(enum fpu_instruction instruction);
 
 #endif

@@ -242,7 +242,8 @@ static void test_crossing(const void *argument)
 	const struct way *way = argument;
 	bool kernel_only = fpu_instructions[way->instruction].privileged;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(way->instruction))
 		return;
 	prepare();
@@ -297,7 +298,8 @@ static void test_modified(const void *argument)
 {
 	const struct way *way = argument;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(way->instruction))
 		return;
 	prepare();

@@ -43,7 +43,8 @@ static void check_xcr0(u64 value)
 /* All of the low bits, PKRU with them; and each other bit alone. */
 static void test_combinations(void)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	for (u64 low = 0; low < 256; low++) {
@@ -79,7 +80,8 @@ static void test_index(void)
 	ulong value = 0;
 	u64 xcr;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	for (unsigned int bit = 0; bit < 32; bit++) {
@@ -103,7 +105,8 @@ static void test_sizes(void)
 {
 	u64 all;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	all = xstate_user();
@@ -134,7 +137,8 @@ static void test_places(void)
 {
 	u64 all;
 
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVE))
 		return;
 	all = xstate_user();
@@ -162,7 +166,8 @@ SUBTEST("xcr0-places", test_places);
 /* IA32_XSS takes the supervisor components that CPUID lists, and no others. */
 static void test_xss(void)
 {
-	fpu_enable();
+	if (!fpu_ready())
+		return;
 	if (!needs(XSAVES))
 		return;
 	for (unsigned int bit = 0; bit < 64; bit++) {
