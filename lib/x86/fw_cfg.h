@@ -15,7 +15,7 @@
 struct fw_cfg_dma {
 	u32 control, length;
 	u64 address;
-} __packed;
+};
 
 struct fw_cfg_file {
 	u32 size;
