@@ -141,7 +141,7 @@ hang_with_interrupts_off()
 	says "last check: interrupts-off.spin (1 check so far)"
 	has_registers 0
 	has_registers 1
-	says "cpu 0 stack:"$'\n'"      0x*spin at *tests/guests/hangs.c:14"
+	says "cpu 0 stack:"$'\n'"      0x*spin at *tests/guests/hangs.c:1*"
 	says "start_main at *lib/x86/main.c:"
 	says "cpu 1 stack:"$'\n'"*smp_ap_main at *lib/x86/smp.c:"
 	says "again: *run_tests.sh *$run:interrupts-off"
