@@ -125,7 +125,7 @@ static void test_conditions(void)
 
 SUBTEST("ac.conditions", test_conditions);
 
-/* PUSH and POP with a stack pointer that is not aligned; what the CPU pushes in ring 0 is exempt. */
+/* PUSH and POP with a stack pointer that is not aligned. */
 static void test_stack(void)
 {
 	static const struct {

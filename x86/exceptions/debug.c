@@ -192,7 +192,10 @@ static void test_popf(void)
 
 SUBTEST("debug.popf-tf", test_popf);
 
-/* REP STOSB over a breakpoint: after the iteration that hit, with RIP still at it and RF set. */
+/*
+ * REP STOSB over a breakpoint: after the iteration that hit, with RIP still at it and RF set. Of
+ * RF the APM says nothing here: not judged on AMD's CPUs.
+ */
 static void test_repeated(void)
 {
 	for_each_environment(environment) {
@@ -207,7 +210,10 @@ static void test_repeated(void)
 		check_equal(context.ip, ip, "ip");
 		check_equal(context.cx, 2, "count");
 		check_equal(context.di, (ulong)memory + 2, "address");
-		check_equal(context.flags & EFLAGS_RF, EFLAGS_RF, "rf");
+		if (cpu_is_amd())
+			diagnostic("%s: RF=%u", environment->name, !!(context.flags & EFLAGS_RF));
+		else
+			check_equal(context.flags & EFLAGS_RF, EFLAGS_RF, "rf");
 		breakpoints_clear();
 		prefix_pop();
 	}

@@ -4,9 +4,9 @@
  *
  * SDM volume 3A, "Control Registers", table "Recommended Settings of EM and MP Flags": x87
  * instructions raise #NM with EM or TS, WAIT with both MP and TS; "System Programming for
- * Instruction Set Extensions": MMX and SSE raise #UD with EM, else #NM with TS. SDM volume 3A, "Interrupt
- * 16" and "Interrupt 19": an unmasked x87 exception waits for the next waiting instruction; a SIMD one
- * strikes at once, as #XM, or as #UD without CR4.OSXMMEXCPT.
+ * Instruction Set Extensions": MMX and SSE raise #UD with EM, else #NM with TS. SDM volume 3A,
+ * "Interrupt 16" and "Interrupt 19": an unmasked x87 exception waits for the next waiting
+ * instruction; a SIMD one strikes at once, as #XM, or as #UD without CR4.OSXMMEXCPT.
  */
 #include "control.h"
 #include "cpuid.h"

@@ -2,10 +2,11 @@
 /*
  * STI and loads of SS hold events back for exactly one instruction.
  *
- * SDM volume 2B, STI: with IF 0 before, maskable interrupts are recognised after the instruction
- * that follows STI. SDM volume 3A, "Masking Exceptions and Interrupts When Switching Stacks": MOV to
- * SS and POP SS hold back interrupts and debug exceptions until after the next instruction; LSS does
- * not. What two such instructions in a row do is left open: not judged.
+ * SDM volume 2B, STI: with IF 0 before, maskable interrupts are recognised after the
+ * instruction that follows STI. SDM volume 3A, "Masking Exceptions and Interrupts When
+ * Switching Stacks": MOV to SS and POP SS hold back interrupts and debug exceptions until
+ * after the next instruction; LSS does not. What two such instructions in a row do
+ * is left open: not judged.
  */
 #include "apic.h"
 #include "control.h"

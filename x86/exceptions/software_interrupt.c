@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Software interrupts: INT n, INT3 and INTO check the gate's DPL against CPL; exceptions,
- * INT1 and BOUND among them, do not. SDM volume 3A, "Protection of Exception- and Interrupt-Handler
- * Procedures"; volume 2A, INT n/INTO/INT3/INT1, and BOUND.
+ * INT1 and BOUND among them, do not. SDM volume 3A, "Protection of Exception- and
+ * Interrupt-Handler Procedures"; volume 2A, INT n/INTO/INT3/INT1, and BOUND.
  *
  * Each gate leads to the entry of vector 9, which no CPU raises: to see #CSO is to
  * see the gate taken. An INT n pushes no error code whatever n is, or the saved RIP
@@ -135,7 +135,7 @@ SUBTEST_ARG("dpl.ud2", test_instruction, &instructions[7]);
 SUBTEST_ARG("dpl.div", test_instruction, &instructions[8]);
 SUBTEST_ARG("dpl.bound", test_instruction, &instructions[9]);
 
-/* INTO and BOUND: when they raise, and when not. SDM volume 2A, BOUND: signed, both ends included. */
+/* When INTO and BOUND raise, and when not. SDM volume 2A, BOUND: signed, both ends included. */
 static void test_into(void)
 {
 	for_each_environment(environment) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * On which stack an exception is delivered. SDM volume 3A, "Stack Usage on Transfers to Interrupt and
- * Exception-Handling Routines" and, for IA-32e mode, "Interrupt Stack Table" and "Stack
- * Switching in IA-32e Mode": the TSS's stack with a change of privilege, in 64-bit
+ * On which stack an exception is delivered. SDM volume 3A, "Stack Usage on Transfers to
+ * Interrupt and Exception-Handling Routines" and, for IA-32e mode, "Interrupt Stack Table" and
+ * "Stack Switching in IA-32e Mode": the TSS's stack with a change of privilege, in 64-bit
  * mode aligned to 16 bytes always, an IST entry whatever the privilege.
  */
 #include "control.h"
