@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state of x87 FPU, SSE, AVX and what came after them: the layouts in which
- * it lies in memory, the instructions that save and restore it, and the state components that
- * the CPU has. SDM volume 1, "FXSAVE", chapter "Managing State Using the XSAVE
- * Feature Set". What is in the registers is fpu_state.h's subject.
+ * The state of x87 FPU, SSE, AVX and what came after them: the layouts in which it lies in
+ * memory, the instructions that save and restore it, and the state components that the CPU
+ * has. SDM volume 1, "FXSAVE", chapter "Managing State Using the XSAVE Feature Set". What is
+ * in the registers is fpu_state.h's subject.
  */
 #ifndef LIB_X86_FPU_H
 #define LIB_X86_FPU_H
@@ -165,10 +165,10 @@ u32 xstate_offset(u64 xcomp_bv, unsigned int number);
 u32 xstate_size(u64 components, bool compacted);
 
 /*
- * Makes all of it usable on the calling CPU: CR0.TS and EM off, CR4.OSFXSR,
- * OSXMMEXCPT and OSXSAVE on as far as the CPU has them, XCR0 and IA32_XSS with all of their bits.
- * IA32_XSS: those that fpu_state_known() names.
- * x87 and SSE are then in their initial state; the rest is as it was.
+ * Makes all of it usable on the calling CPU: CR0.TS and EM off, CR4.OSFXSR, OSXMMEXCPT and
+ * OSXSAVE on as far as the CPU has them, XCR0 and IA32_XSS with all of their bits. IA32_XSS:
+ * those that fpu_state_known() names. x87 and SSE are then in their initial state; the rest
+ * is as it was.
  */
 void fpu_enable(void);
 

@@ -15,8 +15,8 @@
 #define ADDRESS_MASK 0x7ffff000u
 
 /*
- * Registers of a component, one after the other: SDM volume 1, "State Components".
- * mask: bits of each 8 bytes that take any value; 0 is for what fill_register() makes.
+ * Registers of a component, one after the other: SDM volume 1, "State Components". mask:
+ * bits of each 8 bytes that take any value; 0 is for what fill_register() makes.
  */
 static const struct component {
 	u8 number;
@@ -257,10 +257,12 @@ bool fpu_state_equal(const struct xsave_area *got, const struct xsave_area *expe
 		return false;
 	for (unsigned int c = 0; c < ARRAY_SIZE(components_known); c++) {
 		const struct component *known = &components_known[c];
-		size_t size = known->number == XSTATE_X87 ? sizeof(struct fpu_register) : known->size;
+		size_t size = known->size;
 
 		if (!(components >> known->number & 1))
 			continue;
+		if (known->number == XSTATE_X87)
+			size = sizeof(struct fpu_register);
 		for (unsigned int i = 0; i < known->count; i++)
 			if (!equal_bytes(register_bytes(got, known, i),
 					 register_bytes(expected, known, i), size, difference,

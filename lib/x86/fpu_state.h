@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is in the registers of the FPU's state components: filling all of them
- * with a pattern, reading them back, and telling which one differs.
+ * What is in the registers of the FPU's state components: filling all of them with a
+ * pattern, reading them back, and telling which one differs.
  */
 #ifndef LIB_X86_FPU_STATE_H
 #define LIB_X86_FPU_STATE_H
@@ -18,16 +18,16 @@ const char *xstate_name(unsigned int number);
 u32 fpu_mxcsr_mask(void);
 
 /*
- * Fills an area with values that differ with seed, component and register, and that
- * the CPU takes as they are; the header says that just these components are there. Registers that
+ * Fills an area with values that differ with seed, component and register, and that the CPU
+ * takes as they are; the header says that just these components are there. Registers that
  * only 64-bit mode has are left zero elsewhere.
  */
 void fpu_state_fill(struct xsave_area *area, u64 components, bool compacted, u32 seed);
 
 /*
  * Between registers and memory, by the widest instruction that the CPU has for these
- * components (XSAVES, XSAVE or FXSAVE; fpu_state_save() sets the header for FXSAVE, too). A fault is the
- * caller's to judge.
+ * components (XSAVES, XSAVE or FXSAVE; fpu_state_save() sets the header for FXSAVE, too). A
+ * fault is the caller's to judge.
  */
 struct fault fpu_state_load(const struct xsave_area *area);
 struct fault fpu_state_save(struct xsave_area *area, u64 components);
@@ -44,9 +44,9 @@ struct fpu_difference {
 };
 
 /*
- * True if the registers of these components are the same in both areas, each in the
- * format that its header tells. A component that XSTATE_BV does not name is in its initial
- * state. The pointers to the last instruction and operand, and its opcode, are not compared.
+ * True if the registers of these components are the same in both areas, each in the format
+ * that its header tells. A component that XSTATE_BV does not name is in its initial state.
+ * The pointers to the last instruction and operand, and its opcode, are not compared.
  */
 bool fpu_state_equal(const struct xsave_area *got, const struct xsave_area *expected,
 		     u64 components, struct fpu_difference *difference);

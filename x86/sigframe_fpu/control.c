@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * What turns FPU state on and off: CR0.TS and EM, CR4.OSFXSR and OSXSAVE, XCR0. A kernel
- * counts on each of them to keep one task's registers from the next; a hypervisor emulates or
- * switches all of them. SDM volume 3A, "Control Registers", "Extended Control Registers"
+ * counts on each of them to keep one task's registers from the next; a hypervisor emulates
+ * or switches all of them. SDM volume 3A, "Control Registers", "Extended Control Registers"
  * and the exception tables of volume 2 ("Type 1" to "Type 14", FXSAVE, XSAVE, WAIT).
  */
 #include "context.h"
@@ -23,7 +23,10 @@ static struct fault try_fnstcw(void)
 {
 	struct fault fault;
 
-	asm volatile(TRY("fnstcw (%[memory])") : TRY_RESULT(fault) : [memory] "r"(memory) : "memory");
+	asm volatile(TRY("fnstcw (%[memory])")
+		     : TRY_RESULT(fault)
+		     : [memory] "r"(memory)
+		     : "memory");
 	return fault;
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * FPU state across VM exits. A hypervisor lends the registers out: to other
- * vCPUs, to its own code, to the host's. Every CPU holds a pattern of its own in every register
- * of every component, forces one kind of exit thousands of times, and looks at all registers
- * after each; the others do the same with their patterns. SDM volume 3C, "VM Exits", and
- * APM volume 2, "#VMEXIT" say that neither loads nor saves this state: it is the hypervisor's
- * to keep. On a machine without exits this is a test of the CPU's own bookkeeping.
+ * FPU state across VM exits. A hypervisor lends the registers out: to other vCPUs, to its
+ * own code, to the host's. Every CPU holds a pattern of its own in every register of every
+ * component, forces one kind of exit thousands of times, and looks at all registers after
+ * each; the others do the same with their patterns. SDM volume 3C, "VM Exits", and APM
+ * volume 2, "#VMEXIT" say that neither loads nor saves this state: it is the hypervisor's to
+ * keep. On a machine without exits this is a test of the CPU's own bookkeeping.
  */
 #include "apic.h"
 #include "control.h"
@@ -93,8 +93,8 @@ static void exit_hypercall(u32 round)
 }
 
 /*
- * A software KVM was seen to start a hypercall over and over. A timer interrupt ends
- * the first one that does not: true if both came back by themselves.
+ * A software KVM was seen to start a hypercall over and over. A timer interrupt ends the
+ * first one that does not: true if both came back by themselves.
  */
 static bool hypercall_stuck;
 
@@ -197,17 +197,9 @@ static struct witness {
 	struct fault fault;
 } witnesses[MAX_CPUS];
 
-static struct fault save(struct xsave_area *area)
-{
-	if (job.wide)
-		return fpu_state_save(area, fpu_state_components());
-	area->header.xstate_bv = components_of(FXSAVE);
-	return fpu_execute(FXSAVE, area, 0);
-}
-
 /*
- * The same bytes? XSTATE_BV may differ, and then the long way tells. One instruction, since this
- * is most of a round's time.
+ * The same bytes? XSTATE_BV may differ, and then the long way tells. One instruction, since
+ * this is most of a round's time.
  */
 static bool same(const struct xsave_area *a, const struct xsave_area *b, u32 size)
 {
@@ -239,14 +231,14 @@ static void run_job(void *unused)
 		       job.seed + cpu * 0x1000);
 	memset(first, 0, XSAVE_MAX_SIZE);
 	memset(now, 0, XSAVE_MAX_SIZE);
-	witness->fault = job.wide ? fpu_state_load(pattern) : fpu_execute(FXRSTOR, pattern, 0);
-	save(first);
+	witness->fault = state_load(pattern, job.wide);
+	state_save(first, job.wide);
 	if (!fpu_state_equal(first, pattern, components, &witness->difference))
 		witness->different++;
 	deadline = tsc_deadline_us(LIMIT_US);
 	do {
 		job.kind->force(witness->rounds);
-		save(now);
+		state_save(now, job.wide);
 		witness->rounds++;
 		if (!same(first, now, size) &&
 		    !fpu_state_equal(now, pattern, components, &witness->difference))

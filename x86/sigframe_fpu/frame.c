@@ -152,13 +152,13 @@ static void write_software_bytes(struct signal_frame *frame, u64 features)
 static bool has_extended_image(const struct signal_frame *frame)
 {
 	const struct software_bytes *software = frame_software((struct signal_frame *)frame);
-	u32 magic2;
+	u32 magic2, size = software->xstate_size;
 
 	if (frame->header.magic == FPSTATE_LEGACY || software->magic1 != FP_XSTATE_MAGIC1 ||
-	    software->xstate_size < XSAVE_MIN_SIZE || software->xstate_size > XSAVE_MAX_SIZE ||
-	    software->extended_size != sizeof(frame->header) + software->xstate_size + sizeof(magic2))
+	    size < XSAVE_MIN_SIZE || size > XSAVE_MAX_SIZE ||
+	    software->extended_size != sizeof(frame->header) + size + sizeof(magic2))
 		return false;
-	memcpy(&magic2, frame->bytes + software->xstate_size, sizeof(magic2));
+	memcpy(&magic2, frame->bytes + size, sizeof(magic2));
 	return magic2 == FP_XSTATE_MAGIC2;
 }
 
@@ -215,6 +215,25 @@ struct fault frame_restore(const struct signal_frame *frame, enum fpu_instructio
 	image->header.xstate_bv |= XCR0_X87;
 	image_compact(compacted, image, components_of(restorer));
 	return fpu_execute(XRSTORS, compacted, components_of(restorer));
+}
+
+const struct form forms[3] = {
+	{ "xrstor", XRSTOR, false, FEATURE_XSAVE },
+	{ "xrstor-compacted", XRSTOR, true, FEATURE_XSAVEC },
+	{ "xrstors", XRSTORS, true, FEATURE_XSAVES },
+};
+
+struct fault state_load(const struct xsave_area *area, bool wide)
+{
+	return wide ? fpu_state_load(area) : fpu_execute(FXRSTOR, area, 0);
+}
+
+struct fault state_save(struct xsave_area *area, bool wide)
+{
+	if (wide)
+		return fpu_state_save(area, fpu_state_components());
+	area->header = (struct xsave_header){ .xstate_bv = components_of(FXSAVE) };
+	return fpu_execute(FXSAVE, area, 0);
 }
 
 struct xsave_area *state_buffer(unsigned int n)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The frame's header is computed from the FXSAVE or XSAVE image behind it: it must
- * be what FNSAVE would have stored. FXSAVE's abridged tag byte only says which
- * physical register is empty; the full tag word is recreated from the values, which the image
- * holds in the order of the stack (SDM volume 2A, FXSAVE, "Recreating FSAVE format").
+ * The frame's header is computed from the FXSAVE or XSAVE image behind it: it must be what
+ * FNSAVE would have stored. FXSAVE's abridged tag byte only says which physical register is
+ * empty; the full tag word is recreated from the values, which the image holds in the order
+ * of the stack (SDM volume 2A, FXSAVE, "Recreating FSAVE format").
  */
 #include "sigframe.h"
 #include "string.h"
@@ -95,8 +95,8 @@ static void set_tags(struct fxsave_area *fx, unsigned int top, unsigned int word
 }
 
 /*
- * Every combination of the four tags in the eight registers: FXRSTOR takes which
- * are empty, FNSAVE finds the tags. TOP turns with the combination, so that each TOP sees each tag in
+ * Every combination of the four tags in the eight registers: FXRSTOR takes which are empty,
+ * FNSAVE finds the tags. TOP turns with the combination, so that each TOP sees each tag in
  * each register. One check covers the 4096 combinations of registers 0 to 5.
  */
 static void test_all_tags(void)
@@ -111,7 +111,8 @@ static void test_all_tags(void)
 	for (unsigned int high = 0; high < 16; high++) {
 		u16 got = 0, expected = 0, ours = 0;
 
-		for (unsigned int low = 0; low < 4096 && got == expected && ours == expected; low++) {
+		for (unsigned int low = 0; low < 4096 && got == expected && ours == expected;
+		     low++) {
 			expected = high << 12 | low;
 			set_tags(fx, (low ^ low >> 3 ^ low >> 6 ^ high) & 7, expected);
 			fpu_execute(FXRSTOR, fx, 0);
@@ -152,8 +153,8 @@ static void test_tags_at_top(void)
 SUBTEST("tags-top", test_tags_at_top);
 
 /*
- * The other way: of a full tag word FRSTOR takes only which registers are empty,
- * whatever else it says of them (SDM volume 1, "x87 FPU Tag Word").
+ * The other way: of a full tag word FRSTOR takes only which registers are empty, whatever
+ * else it says of them (SDM volume 1, "x87 FPU Tag Word").
  */
 static void test_frstor_tags(void)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Components in their initial state, and what savers leave out. A restorer puts a
- * component whose XSTATE_BV bit is clear in its initial state, if it is asked for it. XSAVEOPT,
- * XSAVEC and XSAVES do not write a component that is in its initial state (XINUSE, which
- * XGETBV with ECX = 1 shows); XSAVEOPT and XSAVES also not one that has not changed
- * since it was restored from the very same area. SDM volume 1, "Processor Tracking of
- * XSAVE-Managed State" and "Operation of" each instruction. A CPU may take more for
- * in use or modified than is; never less. A kernel or hypervisor that switches state with one
- * of them loses registers if that goes wrong.
+ * Components in their initial state, and what savers leave out. A restorer puts a component
+ * whose XSTATE_BV bit is clear in its initial state, if it is asked for it. XSAVEOPT, XSAVEC
+ * and XSAVES do not write a component that is in its initial state (XINUSE, which XGETBV
+ * with ECX = 1 shows); XSAVEOPT and XSAVES also not one that has not changed since it was
+ * restored from the very same area. SDM volume 1, "Processor Tracking of XSAVE-Managed
+ * State" and "Operation of" each instruction. A CPU may take more for in use or modified
+ * than is; never less. A kernel or hypervisor that switches state with one of them loses
+ * registers if that goes wrong.
  */
 #include "control.h"
 #include "sigframe.h"
@@ -20,17 +20,6 @@ static const struct xsave_area initial = {
 };
 
 static const enum fpu_instruction savers[] = { XSAVE, XSAVEOPT, XSAVEC, XSAVES };
-
-static const struct form {
-	const char *name;
-	enum fpu_instruction restorer;
-	bool compacted;
-	u64 feature;
-} forms[] = {
-	{ "xrstor", XRSTOR, false, FEATURE_XSAVE },
-	{ "xrstor-compacted", XRSTOR, true, FEATURE_XSAVEC },
-	{ "xrstors", XRSTORS, true, FEATURE_XSAVES },
-};
 
 /* One component after the other is missing from the image, then from the request. */
 static void test_restore(const void *argument)
@@ -92,10 +81,13 @@ static bool has_registers(unsigned int n)
 /* Is the component's first register, and the rest of it, untouched? */
 static bool still_poison(const struct xsave_area *area, unsigned int n)
 {
-	const u8 *bytes = n == XSTATE_X87 ? (const u8 *)area->legacy.st
-					  : (const u8 *)area + xstate_offset(area->header.xcomp_bv, n);
-	u32 size = n == XSTATE_X87 ? sizeof(area->legacy.st) : xstate_component(n).size;
+	const u8 *bytes = (const u8 *)area + xstate_offset(area->header.xcomp_bv, n);
+	u32 size = xstate_component(n).size;
 
+	if (n == XSTATE_X87) {
+		bytes = (const u8 *)area->legacy.st;
+		size = sizeof(area->legacy.st);
+	}
 	for (u32 i = 0; i < size; i++)
 		if (bytes[i] != POISON)
 			return false;
@@ -194,8 +186,8 @@ SUBTEST_ARG("xinuse-mxcsr-xsavec", test_mxcsr_in_use, &savers[2]);
 SUBTEST_ARG("xinuse-mxcsr-xsaves", test_mxcsr_in_use, &savers[3]);
 
 /*
- * What savers leave alone: bytes that are software's, components that they are not
- * asked for, and of the header all but XSTATE_BV (XSAVE, XSAVEOPT: whose other bits stay) or
+ * What savers leave alone: bytes that are software's, components that they are not asked
+ * for, and of the header all but XSTATE_BV (XSAVE, XSAVEOPT: whose other bits stay) or
  * XSTATE_BV and XCOMP_BV.
  */
 static void test_not_written(const void *argument)
@@ -239,15 +231,16 @@ SUBTEST_ARG("not-written-xsavec", test_not_written, &savers[2]);
 SUBTEST_ARG("not-written-xsaves", test_not_written, &savers[3]);
 
 /*
- * The modified optimisation: the area must hold the state in the end, whoever wrote
- * it. After a restore from the area: nothing changed; one component changed, by instructions or by
- * another restore; another area; and the area again after a restore from elsewhere.
+ * The modified optimisation: the area must hold the state in the end, whoever wrote it.
+ * After a restore from the area: nothing changed; one component changed, by instructions or
+ * by another restore; another area; and the area again after a restore from elsewhere.
  */
 static void check_modified(enum fpu_instruction saver, u64 changed, const char *id)
 {
 	bool compacted = fpu_instructions[saver].compacted;
 	enum fpu_instruction restorer = compacted ? XRSTORS : XRSTOR;
-	struct xsave_area *area = state_buffer(0), *other = state_buffer(1), *twin = state_buffer(2);
+	struct xsave_area *area = state_buffer(0), *other = state_buffer(1);
+	struct xsave_area *twin = state_buffer(2);
 	u64 all = components_of(XSAVE);
 
 	prefix_push("%s", id);

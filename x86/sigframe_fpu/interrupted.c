@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * A 32-bit program saves its state, again and again, while a timer and IPIs
- * interrupt it between any two instructions; their handlers save the interrupted state, put another
- * in every register, and bring the first one back, as a kernel does on a switch of tasks. What
+ * A 32-bit program saves its state, again and again, while a timer and IPIs interrupt it
+ * between any two instructions; their handlers save the interrupted state, put another in
+ * every register, and bring the first one back, as a kernel does on a switch of tasks. What
  * the program saved, and what is in its registers in the end, is what it had at first.
  *
  * Under x86_64 this is compatibility mode: the program's FXSAVE and XSAVE know 8 XMM
- * registers, the kernel's 16 (SDM volume 1, "FXSAVE Area", "XSAVE-Managed Features and State Components").
+ * registers, the kernel's 16 (SDM volume 1, "FXSAVE Area", "XSAVE-Managed Features and State
+ * Components").
  */
 #include "apic.h"
 #include "control.h"
@@ -40,22 +41,15 @@ static void dirty_everything(void)
 {
 	struct fault saved, dirtied, restored;
 
-	if (run.wide) {
-		saved = fpu_state_save(handler_state, fpu_state_components());
-		dirtied = fpu_state_load(handler_pattern);
-		fpu_state_save(handler_pattern, fpu_state_components());
-		restored = fpu_state_load(handler_state);
-	} else {
-		saved = fpu_execute(FXSAVE, handler_state, 0);
-		dirtied = fpu_execute(FXRSTOR, handler_pattern, 0);
-		restored = fpu_execute(FXRSTOR, handler_state, 0);
-	}
+	saved = state_save(handler_state, run.wide);
+	dirtied = state_load(handler_pattern, run.wide);
+	restored = state_load(handler_state, run.wide);
 	run.failures += fault_raised(saved) + fault_raised(dirtied) + fault_raised(restored);
 }
 
 /*
- * The next timer interrupt comes after a part of the program's own time, a different one each time,
- * so that it gets on however slow the handlers are on this machine.
+ * The next timer interrupt comes after a part of the program's own time, a different one
+ * each time, so that it gets on however slow the handlers are on this machine.
  */
 static void restart_timer(void)
 {
@@ -105,8 +99,8 @@ static void send_ipis(void *unused)
 }
 
 /*
- * The program: ESI times { the row's instructions; a delay }. EBX is the area, EDX:EAX
- * the components. The same bytes mean the same in 64-bit code.
+ * The program: ESI times { the row's instructions; a delay }. EBX is the area, EDX:EAX the
+ * components. The same bytes mean the same in 64-bit code.
  */
 static const struct row {
 	enum fpu_instruction saver;
@@ -219,19 +213,13 @@ static void run_program(const struct row *row, const struct environment *environ
 
 		fpu_state_fill(pattern, all, false, round);
 		memset(image, 0, XSAVE_MAX_SIZE);
-		fpu_execute(row->wide ? XRSTOR : FXRSTOR, pattern, all);
+		state_load(pattern, row->wide);
 		fault = context_run(&start);
-		if (row->wide)
-			fpu_state_save(got, all);
-		else
-			fpu_execute(FXSAVE, got, 0);
-		if (!row->wide)
-			got->header = (struct xsave_header){ .xstate_bv = all };
+		state_save(got, row->wide);
 		as_xsave(image, row);
 		complete(image, pattern, environment);
 		state_kept = !fault_raised(fault) &&
-			     fpu_state_equal(got, pattern,
-					     row->frstor && !row->wide ? XCR0_X87 : all, &difference);
+			     fpu_state_equal(got, pattern, all, &difference);
 		image_right = fpu_state_equal(image, pattern, saved, &difference);
 	}
 	check_fault(fault, NO_FAULT, "end");

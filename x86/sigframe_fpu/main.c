@@ -2,17 +2,17 @@
 /*
  * Signal frames of 32-bit processes, and the FPU state that they carry.
  *
- * When Linux delivers a signal it saves the FPU's registers on the user's stack: for
- * a 32-bit process an FSAVE image, which old programs read, and behind it the image of FXSAVE or
- * XSAVE. sigreturn reads it back. Linux 5.2 (39388e80f9b0) saved the second
- * image straight from the registers and then computed the first from one in memory that
- * nobody had written; and it handed XRSTORS a temporary buffer whose XCOMP_BV did not have the
- * compaction bit, which is #GP. This test plays the kernel with the real
- * instructions: it checks that CPU and hypervisor keep what such a kernel relies on.
+ * When Linux delivers a signal it saves the FPU's registers on the user's stack: for a
+ * 32-bit process an FSAVE image, which old programs read, and behind it the image of FXSAVE
+ * or XSAVE. sigreturn reads it back. Linux 5.2 (39388e80f9b0) saved the second image
+ * straight from the registers and then computed the first from one in memory that nobody had
+ * written; and it handed XRSTORS a temporary buffer whose XCOMP_BV did not have the
+ * compaction bit, which is #GP. This test plays the kernel with the real instructions: it
+ * checks that CPU and hypervisor keep what such a kernel relies on.
  *
- * Here: frames by every saver, read by every restorer. The other files: header.c,
- * tags.c, values.c, pointers.c (the header against the image), registers.c (what is
- * in the image), refused.c, initial.c, slow_path.c, interrupted.c, exits.c (state across VM exits),
+ * Here: frames by every saver, read by every restorer. The other files: header.c, tags.c,
+ * values.c, pointers.c (the header against the image), registers.c (what is in the image),
+ * refused.c, initial.c, slow_path.c, interrupted.c, exits.c (state across VM exits),
  * control.c (CR0, CR4 and XCR0).
  */
 #include "sigframe.h"
@@ -41,24 +41,9 @@ static void fill(struct xsave_area *area, u32 seed)
 	area->legacy.status |= seed % 8 << FPU_SW_TOP_SHIFT;
 }
 
-/* Between registers and memory: x87 and SSE alone, or everything. */
-static struct fault load(const struct xsave_area *area, bool wide)
-{
-	return wide ? fpu_state_load(area) : fpu_execute(FXRSTOR, area, 0);
-}
-
-static struct fault save(struct xsave_area *area, bool wide)
-{
-	if (wide)
-		return fpu_state_save(area, fpu_state_components());
-	memset(&area->header, 0, sizeof(area->header));
-	area->header.xstate_bv = components_of(FXSAVE);
-	return fpu_execute(FXSAVE, area, 0);
-}
-
 /*
- * After it each component holds what the frame had; or what it was before, if the
- * restorer does not touch it; or its initial state, if the restorer did not find it in the frame.
+ * After it each component holds what the frame had; or what it was before, if the restorer
+ * does not touch it; or its initial state, if the restorer did not find it in the frame.
  */
 static void check_round_trip(enum fpu_instruction saver, enum fpu_instruction restorer, bool wide,
 			     u32 seed)
@@ -74,11 +59,11 @@ static void check_round_trip(enum fpu_instruction saver, enum fpu_instruction re
 	prefix_push("seed-%u", seed);
 	fill(pattern, seed);
 	fill(other, ~seed);
-	check_fault(load(pattern, wide), NO_FAULT, "load");
+	check_fault(state_load(pattern, wide), NO_FAULT, "load");
 	check_fault(frame_save(&frame, saver), NO_FAULT, "save");
-	check_fault(load(other, wide), NO_FAULT, "dirty");
+	check_fault(state_load(other, wide), NO_FAULT, "dirty");
 	check_fault(frame_restore(&frame, restorer, &valid), NO_FAULT, "restore");
-	save(got, wide);
+	state_save(got, wide);
 	check_equal(valid, extended, "extended-image");
 	check_state(got, pattern, found, "restored");
 	check_state(got, &initial, restored & ~found, "initial");

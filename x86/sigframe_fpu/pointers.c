@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The pointers to the last x87 instruction and its operand, and its opcode, as
- * FNSAVE and FXSAVE store them. SDM volume 1, "x87 FPU Instruction and Data (Operand)
- * Pointers", "Last Instruction Opcode". What differs between CPUs is told by CPUID:
+ * The pointers to the last x87 instruction and its operand, and its opcode, as FNSAVE and
+ * FXSAVE store them. SDM volume 1, "x87 FPU Instruction and Data (Operand) Pointers", "Last
+ * Instruction Opcode". What differs between CPUs is told by CPUID:
  *
  *	7.0:EBX[6]	the operand's pointer is only written by an unmasked exception
  *	7.0:EBX[13]	FCS and FDS are deprecated: always 0
  *
  * and on AMD's, FXSAVE stores (and FXRSTOR loads) all of them only with an exception pending
- * (APM volume 2, "FXSAVE and FXRSTOR Instructions"). So an exception is left pending here; neither
- * FNSAVE nor FXSAVE waits for it.
+ * (APM volume 2, "FXSAVE and FXRSTOR Instructions"). So an exception is left pending here;
+ * neither FNSAVE nor FXSAVE waits for it.
  */
 #include "descriptor.h"
 #include "environment.h"
@@ -186,7 +186,7 @@ static void test_masked(void)
 		check_equal(frame.header.fsave.fdp, 0, "fdp");
 	else
 		check_equal(frame.header.fsave.fdp, (u32)(ulong)one, "fdp");
-	/* Whether the opcode is stored without an exception is the CPU's choice; but no other is. */
+	/* Whether it is stored without an exception is the CPU's choice; but no other is. */
 	check(frame.header.fsave.opcode == 0 ||
 	      (frame.header.fsave.opcode & OPCODE_MASK) == OPCODE_FLD, "fop");
 	diagnostic("opcode without an exception: %#x", frame.header.fsave.opcode);
@@ -195,8 +195,8 @@ static void test_masked(void)
 SUBTEST("pointers-masked", test_masked);
 
 /*
- * The division in every ring and code size; in 32-bit code under the 64-bit kernel
- * the selectors are that code's. The kernel sets it up and saves what is left pending.
+ * The division in every ring and code size; in 32-bit code under the 64-bit kernel the
+ * selectors are that code's. The kernel sets it up and saves what is left pending.
  */
 static void test_environments(void)
 {
@@ -234,8 +234,8 @@ static void test_environments(void)
 SUBTEST("pointers-environments", test_environments);
 
 /*
- * Restored from one image, saved to the other; an exception is pending in it, so that
- * AMD's CPUs take them as well.
+ * Restored from one image, saved to the other; an exception is pending in it, so that AMD's
+ * CPUs take them as well.
  */
 static void fill_pointers(struct fpstate_header *header)
 {

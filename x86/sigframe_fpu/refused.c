@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Frames that sigreturn must not take: the instruction that reads them raises #GP, and
- * the kernel counts on that. A frame whose extension is damaged is read as FXSAVE's image alone.
+ * Frames that sigreturn must not take: the instruction that reads them raises #GP, and the
+ * kernel counts on that. A frame whose extension is damaged is read as FXSAVE's image alone.
  * SDM volume 1, "Operation of XRSTOR", "Operation of XRSTORS"; volume 2, FXRSTOR, XRSTOR,
  * XRSTORS, "Protected Mode Exceptions"; "SSE State" for MXCSR's reserved bits.
  */
@@ -21,18 +21,6 @@ static struct xsave_area *valid_image(enum fpu_instruction restorer, bool compac
 	fpu_state_fill(area, components, compacted, 5);
 	return area;
 }
-
-/* Which restorer reads which format. */
-static const struct form {
-	const char *name;
-	enum fpu_instruction restorer;
-	bool compacted;
-	u64 feature;
-} forms[] = {
-	{ "xrstor", XRSTOR, false, FEATURE_XSAVE },
-	{ "xrstor-compacted", XRSTOR, true, FEATURE_XSAVEC },
-	{ "xrstors", XRSTORS, true, FEATURE_XSAVES },
-};
 
 static bool form_usable(const struct form *form)
 {
@@ -107,7 +95,7 @@ static void test_xstate_bv(const void *argument)
 	for (unsigned int bit = 0; bit < 64; bit++) {
 		struct xsave_area *area = valid_image(form->restorer, form->compacted);
 
-		/* The compacted format has bit 63 in XCOMP_BV: the manual does not say that this is refused. */
+		/* The compacted format has bit 63 in XCOMP_BV: nothing says that it is refused. */
 		if (enabled >> bit & 1 || (form->compacted && bit == 63))
 			continue;
 		area->header.xstate_bv |= BIT_ULL(bit);
@@ -151,8 +139,8 @@ SUBTEST_ARG("refused-not-in-xcomp-bv-xrstors", test_not_in_xcomp_bv, &forms[2]);
 
 /*
  * The standard format: bytes 23:8 of the header must be zero, each of them. Byte 15 has the
- * compaction bit: then XCOMP_BV lacks what XSTATE_BV has, if there is a compacted format at all. Bytes 63:24 are not looked at.
- * The compacted one: bytes 63:16.
+ * compaction bit: then XCOMP_BV lacks what XSTATE_BV has, if there is a compacted format at
+ * all. Bytes 63:24 are not looked at. The compacted one: bytes 63:16.
  */
 static void test_header_bytes(const void *argument)
 {
@@ -249,7 +237,8 @@ static void test_alignment(const void *argument)
 		if (fpu_has(i))
 			check_alignment(i, row->bytes);
 		else
-			check_skip("the CPU has no such instruction", "%s", fpu_instructions[i].name);
+			check_skip("the CPU has no such instruction", "%s",
+				   fpu_instructions[i].name);
 	}
 }
 

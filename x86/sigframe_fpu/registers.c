@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What the images hold, against the registers as instructions see them: each XMM,
- * YMM, ZMM and opmask register, loaded by a move and saved by every saver; loaded
- * by every restorer and stored by a move. SDM volume 1, "State Components" says where each lies.
+ * What the images hold, against the registers as instructions see them: each XMM, YMM, ZMM
+ * and opmask register, loaded by a move and saved by every saver; loaded by every restorer
+ * and stored by a move. SDM volume 1, "State Components" says where each lies.
  */
 #include "control.h"
 #include "extable.h"
@@ -178,7 +178,8 @@ SUBTEST("registers-xmm", test_xmm);
 
 static void test_bank(const void *argument)
 {
-	static const enum fpu_instruction all[] = { XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR, XRSTORS };
+	static const enum fpu_instruction all[] = { XSAVE,  XSAVEOPT, XSAVEC,
+						     XSAVES, XRSTOR,   XRSTORS };
 	const struct bank *bank = argument;
 
 	if (!fpu_ready())
@@ -218,9 +219,9 @@ static u32 stmxcsr(void)
 }
 
 /*
- * MXCSR goes with SSE and with AVX: XSAVE writes it, and XRSTOR of the standard
- * format reads it, if either is asked for, whatever XSTATE_BV says ("SSE State",
- * "Operation of XSAVE", "Operation of XRSTOR").
+ * MXCSR goes with SSE and with AVX: XSAVE writes it, and XRSTOR of the standard format reads
+ * it, if either is asked for, whatever XSTATE_BV says ("SSE State", "Operation of XSAVE",
+ * "Operation of XRSTOR").
  */
 static void check_mxcsr_with(u64 components)
 {

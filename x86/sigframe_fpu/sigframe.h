@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The floating-point part of a signal frame as Linux lays it out for a 32-bit
- * process, the kernel's conversions, and what the files of this folder share.
+ * The floating-point part of a signal frame as Linux lays it out for a 32-bit process, the
+ * kernel's conversions, and what the files of this folder share.
  */
 #ifndef SIGFRAME_H
 #define SIGFRAME_H
@@ -57,16 +57,16 @@ void header_from_image(struct fpstate_header *header, const struct fxsave_area *
 void image_from_header(struct fxsave_area *fx, const struct fpstate_header *header);
 
 /*
- * Builds a frame from the registers with one of the savers FNSAVE, FXSAVE, XSAVE,
- * XSAVEC or XSAVES (the last two save to a buffer of the kernel's, which is then copied to the
- * frame in the standard format). Returns the saver's fault.
+ * Builds a frame from the registers with one of the savers FNSAVE, FXSAVE, XSAVE, XSAVEC or
+ * XSAVES (the last two save to a buffer of the kernel's, which is then copied to the frame
+ * in the standard format). Returns the saver's fault.
  */
 struct fault frame_save(struct signal_frame *frame, enum fpu_instruction saver);
 
 /*
  * Loads the registers from a frame with one of FRSTOR, FXRSTOR, XRSTOR or XRSTORS. The
- * header wins over the image, as in the kernel. *valid, if not NULL, tells whether
- * the frame had an extended image that is complete.
+ * header wins over the image, as in the kernel. *valid, if not NULL, tells whether the frame
+ * had an extended image that is complete.
  */
 struct fault frame_restore(const struct signal_frame *frame, enum fpu_instruction restorer,
 			   bool *valid);
@@ -78,9 +78,26 @@ u64 components_of(enum fpu_instruction instruction);
 void image_compact(struct xsave_area *to, const struct xsave_area *from, u64 components);
 void image_expand(struct xsave_area *to, const struct xsave_area *from);
 
+/* Which restorer reads which format. */
+struct form {
+	const char *name;
+	enum fpu_instruction restorer;
+	bool compacted;
+	u64 feature;
+};
+
+extern const struct form forms[3]; /* xrstor, xrstor-compacted, xrstors */
+
 /*
- * A buffer of XSAVE_MAX_SIZE bytes, of the calling CPU; n less than STATE_BUFFERS. frame_save()
- * and frame_restore() use FRAME_BUFFER and the one before.
+ * All registers that the test looks at, to and from memory: x87 and SSE by FXRSTOR and
+ * FXSAVE, or with wide everything by the library's choice. An emulator may have only the first.
+ */
+struct fault state_load(const struct xsave_area *area, bool wide);
+struct fault state_save(struct xsave_area *area, bool wide);
+
+/*
+ * A buffer of XSAVE_MAX_SIZE bytes, of the calling CPU; n less than STATE_BUFFERS.
+ * frame_save() and frame_restore() use FRAME_BUFFER and the one before.
  */
 #define STATE_BUFFERS 5
 #define FRAME_BUFFER  3
@@ -101,8 +118,8 @@ struct xsave_area *state_buffer(unsigned int n);
 void describe_difference(const struct fpu_difference *difference, char text[2][48]);
 
 /*
- * Every subtest's start: fpu_enable(), or the subtest is skipped on a CPU without FXSAVE
- * or SSE, and false. needs() is the same for one instruction.
+ * Every subtest's start: fpu_enable(), or the subtest is skipped on a CPU without FXSAVE or
+ * SSE, and false. needs() is the same for one instruction.
  */
 bool fpu_ready(void);
 bool needs(enum fpu_instruction instruction);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The slow path: the frame lies across the end of a page, and the next one is not
- * present, or read-only. Linux first tries to save with page faults off, then faults the page in and
- * tries again; what the first try did must not harm the second. So: #PF with an address in the
- * area and in that page, the registers as they were (FNSAVE must not have initialised
- * them), and after the page is there, the state whole. SDM volume 3A, "Page-Fault Exceptions".
+ * The slow path: the frame lies across the end of a page, and the next one is not present,
+ * or read-only. Linux first tries to save with page faults off, then faults the page in and
+ * tries again; what the first try did must not harm the second. So: #PF with an address in
+ * the area and in that page, the registers as they were (FNSAVE must not have initialised
+ * them), and after the page is there, the state whole. SDM volume 3A, "Page-Fault
+ * Exceptions".
  *
  * Every position that the instruction's alignment allows, in ring 0 and ring 3.
  */
@@ -90,20 +91,6 @@ static u32 area_size(enum fpu_instruction instruction)
 	return xstate_size(components_of(instruction), fpu_instructions[instruction].compacted);
 }
 
-/* Registers to and from an area elsewhere, as wide as the instruction needs. */
-static void load(const struct xsave_area *area, bool wide)
-{
-	fpu_execute(wide ? XRSTOR : FXRSTOR, area, ~0ull);
-}
-
-static void save(struct xsave_area *area, bool wide)
-{
-	memset(&area->header, 0, sizeof(area->header));
-	fpu_execute(wide ? XSAVE : FXSAVE, area, ~0ull);
-	if (!wide)
-		area->header.xstate_bv = XCR0_X87 | XCR0_SSE;
-}
-
 /* Makes FSAVE's image comparable: as much of the other as it has. */
 static void widen(struct xsave_area *to, const struct fsave_area *from)
 {
@@ -143,8 +130,8 @@ static ulong used_end(void)
 }
 
 /*
- * What the manual leaves open: whether bytes without a register are touched; and
- * whether XSAVE, which changes XSTATE_BV and keeps some of its bits, reads or writes it first.
+ * What the manual leaves open: whether bytes without a register are touched; and whether
+ * XSAVE, which changes XSTATE_BV and keeps some of its bits, reads or writes it first.
  */
 static void check_fault_seen(struct fault got, enum hindrance hindrance, bool saves, bool user)
 {
@@ -163,16 +150,17 @@ static void check_fault_seen(struct fault got, enum hindrance hindrance, bool sa
 	      "address");
 }
 
-static void check_save(const struct xsave_area *state, bool wide, enum hindrance hindrance, bool user)
+static void check_save(const struct xsave_area *state, bool wide, enum hindrance hindrance,
+		       bool user)
 {
 	struct xsave_area *got = state_buffer(1);
 	u64 saved = components_of(try.instruction);
 
 	memset((void *)window.start, 0, 2 * PAGE_SIZE);
 	hinder(hindrance);
-	load(state, wide);
+	state_load(state, wide);
 	check_fault_seen(execute_in(user), hindrance, true, user);
-	save(got, wide);
+	state_save(got, wide);
 	check_state(got, state, wide ? components_of(XSAVE) : components_of(FXSAVE), "registers");
 	prepare();
 	check_fault(execute_in(user), NO_FAULT, "again");
@@ -205,7 +193,7 @@ static void check_restore(const struct xsave_area *state, bool wide, bool user)
 	check_fault_seen(execute_in(user), NOT_PRESENT, false, user);
 	hinder(READ_ONLY);
 	check_fault(execute_in(user), NO_FAULT, "again");
-	save(got, wide);
+	state_save(got, wide);
 	check_state(got, state, components_of(try.instruction), "registers");
 	prepare();
 }
@@ -266,9 +254,9 @@ SUBTEST_ARG("crossing-xrstor", test_crossing, &ways[8]);
 SUBTEST_ARG("crossing-xrstors", test_crossing, &ways[9]);
 
 /*
- * The modified optimisation must not be fooled by a save that faulted: the area holds
- * one state, which is restored from it; then x87 and SSE change. The first try to save them fails;
- * the second may leave out what has not changed since the restore, but not what has.
+ * The modified optimisation must not be fooled by a save that faulted: the area holds one
+ * state, which is restored from it; then x87 and SSE change. The first try to save them
+ * fails; the second may leave out what has not changed since the restore, but not what has.
  */
 static void check_modified(enum fpu_instruction saver, unsigned int before)
 {

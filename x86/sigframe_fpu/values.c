@@ -2,9 +2,9 @@
 /*
  * 80-bit values of every kind go through a frame bit for bit, those included that no
  * arithmetic accepts: pseudo-NaN, pseudo-infinity, unnormals. A hypervisor that keeps
- * registers as doubles, or loads them with FLD, would change them. SDM volume 1, "Real Number and NaN
- * Encodings", "Unsupported Double Extended-Precision Floating-Point Encodings and
- * Pseudo-Denormals"; for the tags "x87 FPU Tag Word"; for FXAM its page.
+ * registers as doubles, or loads them with FLD, would change them. SDM volume 1, "Real
+ * Number and NaN Encodings", "Unsupported Double Extended-Precision Floating-Point Encodings
+ * and Pseudo-Denormals"; for the tags "x87 FPU Tag Word"; for FXAM its page.
  */
 #include "sigframe.h"
 #include "string.h"

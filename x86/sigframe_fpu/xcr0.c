@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * XCR0: which combinations of components may be enabled, and what CPUID says of
- * those that are. SDM volume 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features";
- * volume 3A, "Extended Control Registers (Including XCR0)"; XSETBV's page; CPUID, leaf 0xd.
+ * XCR0: which combinations of components may be enabled, and what CPUID says of those that
+ * are. SDM volume 1, "Enabling the XSAVE Feature Set and XSAVE-Enabled Features"; volume 3A,
+ * "Extended Control Registers (Including XCR0)"; XSETBV's page; CPUID, leaf 0xd.
  */
 #include "context.h"
 #include "control.h"
@@ -103,13 +103,14 @@ SUBTEST("xcr0-index", test_index);
 /* Leaf 0xd: EBX of subleaf 0 is the size of what is enabled, ECX of all there is. */
 static void test_sizes(void)
 {
-	u64 all;
+	u64 all, xss;
 
 	if (!fpu_ready())
 		return;
 	if (!needs(XSAVE))
 		return;
 	all = xstate_user();
+	xss = fpu_has(XSAVES) ? rdmsr(MSR_IA32_XSS) : 0;
 	for (u64 low = 0; low < 256; low++) {
 		for (unsigned int pkru = 0; pkru < 2; pkru++) {
 			u64 value = low | (pkru ? BIT_ULL(XSTATE_PKRU) : 0);
@@ -120,9 +121,7 @@ static void test_sizes(void)
 			check_equal(cpuid_count(0xd, 0).ebx, xstate_size(value, false),
 				    "standard.%#llx", value);
 			if (fpu_has(XSAVEC))
-				check_equal(cpuid_count(0xd, 1).ebx,
-					    xstate_size(value | (fpu_has(XSAVES) ? rdmsr(MSR_IA32_XSS) : 0),
-							true),
+				check_equal(cpuid_count(0xd, 1).ebx, xstate_size(value | xss, true),
 					    "compacted.%#llx", value);
 		}
 	}
