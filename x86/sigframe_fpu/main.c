@@ -10,10 +10,10 @@
  * compaction bit, which is #GP. This test plays the kernel with the real instructions: it
  * checks that CPU and hypervisor keep what such a kernel relies on.
  *
- * Here: frames by every saver, read by every restorer. The other files: header.c, tags.c,
- * values.c, pointers.c (the header against the image), registers.c (what is in the image),
- * refused.c, initial.c, slow_path.c, interrupted.c, exits.c (state across VM exits),
- * control.c (CR0, CR4 and XCR0).
+ * Here: frames by every saver, read by every restorer. The other files: frame.c (what the
+ * kernel does), header.c, values.c, pointers.c (the header against the image), registers.c
+ * (what is in the image), refused.c, initial.c, slow_path.c, interrupted.c, exits.c (state
+ * across VM exits), control.c (CR0 and CR4), xcr0.c.
  */
 #include "sigframe.h"
 #include "string.h"
