@@ -141,7 +141,7 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	known k 'kind = crash' 'id = two'
 	stand_in 'strike two triple_fault'
 	verdict PASS 0
-	says "1 known failure"
+	says "(4 checks, 1 known failure)"
 }
 
 @test "a known crash that does not come: XPASS" {
@@ -168,6 +168,7 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	known k 'kind = hang' 'id = two'
 	TIMEOUT=1 stand_in 'strike two serve'
 	verdict PASS 0
+	says "(4 checks, 1 known failure)"
 }
 
 @test "an entry for another machine: FAIL here" {

@@ -307,3 +307,29 @@ cost_one_subtest()
 	says_not $'\n'"PASS three"
 	((SECONDS < 15))
 }
+
+@test "a triple fault, and then the status of a clean end: CRASH" {
+	stand_in 'begin; pass one; pass two; pass three; end; quit_status=85; triple_fault'
+	verdict CRASH 1
+	says "triple fault"
+}
+
+@test "an internal error, and then the status of a clean end: CRASH" {
+	stand_in 'begin; pass one; pass two; pass three; end; quit_status=85; internal_error'
+	verdict CRASH 1
+	says "internal error"
+}
+
+@test "a guest that leaves well after the runner has seen END: PASS" {
+	stand_in 'begin; pass one; pass two; pass three; end; sleep 0.6; leave 85'
+	verdict PASS 0
+}
+
+@test "a guest that leaves otherwise after the runner has seen END: not PASS" {
+	stand_in 'begin; pass one; pass two; pass three; end; sleep 0.6; leave 87'
+	verdict CRASH 1
+	stand_in 'begin; pass one; pass two; pass three; end; sleep 0.6; leave 11'
+	verdict ERROR 1
+	stand_in 'begin; pass one; pass two; pass three; end; sleep 0.6; leave 1'
+	verdict BROKEN 1
+}

@@ -200,12 +200,16 @@ qemu_start()
 	wait "$VMM_PID" 2>/dev/null
 	VMM_STATUS=$?
 	VMM_PID=
-	if [[ $VMM_END == running ]] || ((VMM_STATUS == QEMU_STATUS_CLEAN)); then
-		qemu_judge_status "$dir"
-	elif [[ $VMM_END == clean && ! $QEMU_KILLED ]] && ((VMM_STATUS)); then
-		vmm_broken "$dir" # it was told to quit, after END, and did not do it well
-	fi
+	# After a triple fault or an internal error no status makes it well again. A
+	# guest may have ended at the very moment of the time limit, or of our look at
+	# its END: then the status tells. What was told to quit has to do so well.
+	case $VMM_END in
+	running) qemu_judge_status "$dir" ;;
+	hang) ((VMM_STATUS != QEMU_STATUS_CLEAN)) || qemu_judge_status "$dir" ;;
+	clean) [[ $QEMU_KILLED ]] || ((VMM_STATUS == 0)) || qemu_judge_status "$dir" ;;
+	esac
 }
+
 
 # What QEMU's own end says, where no event told before.
 qemu_judge_status()
