@@ -21,6 +21,7 @@
 #include "rendezvous.h"
 #include "report.h"
 #include "smp.h"
+#include "tsc.h"
 
 /* Bits that are software's: they stay. Bit 11 is not used, see PTE_BAD. */
 #define SOFTWARE_BITS ((pte_t)3 << 9)
@@ -244,17 +245,18 @@ SUBTEST("flags-two-pages", test_two_pages);
  * Each other CPU toggles a software bit of the entry with a locked instruction, which tells
  * what the bit was: it is as this CPU left it, or somebody wrote the entry back whole.
  */
-#define TOGGLERS 3
-#define TOGGLES	 3000
-#define BITS	 "\x09\x0a\x0b"
+#define TOGGLERS   3
+#define MAX_CLEARS 20000
+#define BUDGET_US  150000
+#define BITS	   "\x09\x0a\x0b"
 
 static struct {
 	struct space space;
 	ulong page;
 	pte_t *entry;
 	struct rendezvous start;
-	u32 lost[TOGGLERS + 1], running;
-	u32 unset;
+	u32 lost[TOGGLERS + 1], toggles[TOGGLERS + 1], unset;
+	bool running;
 	struct sightings log;
 } locked;
 
@@ -263,21 +265,23 @@ static void toggle(unsigned int cpu)
 	unsigned long bit = BITS[cpu - 1];
 	bool was, expected = false;
 
-	for (unsigned int i = 0; i < TOGGLES; i++, expected = !expected) {
+	for (; READ_ONCE(locked.running) || expected; expected = !expected) {
 		asm volatile("lock btcl %k[bit], %[entry]"
 			     : "=@ccc"(was), [entry] "+m"(*(u32 *)locked.entry)
 			     : [bit] "r"(bit)
 			     : "memory");
 		locked.lost[cpu] += was != expected;
 		expected = was; /* one that is lost is counted once */
+		locked.toggles[cpu]++;
 	}
-	__atomic_sub_fetch(&locked.running, 1, __ATOMIC_SEQ_CST);
 }
 
 /* Clears the flags with a locked instruction, and has the processor set them. */
 static void access_meanwhile(void)
 {
-	for (unsigned int i = 0; READ_ONCE(locked.running) || i < 20; i++) {
+	u64 deadline = tsc_deadline_us(BUDGET_US);
+
+	for (unsigned int i = 0; i < MAX_CLEARS && (i < 20 || !tsc_passed(deadline)); i++) {
 		enum access access = i & 1 ? WRITE : READ;
 
 		__atomic_and_fetch((u32 *)locked.entry, ~(u32)(PTE_ACCESSED | PTE_DIRTY),
@@ -287,6 +291,7 @@ static void access_meanwhile(void)
 		if (!(*locked.entry & PTE_ACCESSED) || !(*locked.entry & PTE_DIRTY) != !(i & 1))
 			locked.unset++;
 	}
+	WRITE_ONCE(locked.running, false);
 }
 
 static void run_locked(void *argument)
@@ -318,12 +323,14 @@ static void test_locked(void)
 	locked.page = map_frame(slot_address(0, LEVEL_4K, 6), 12, LEVEL_4K, PAGE_DEFAULT);
 	locked.entry = page_entry(locked.page, LEVEL_4K);
 	space_leave();
-	locked.running = MIN(cpu_count() - 1, (unsigned int)TOGGLERS);
+	locked.running = true;
 	on_all_cpus(run_locked, NULL);
 	check_sightings(&locked.log, "accesses");
 	check_equal(locked.unset, 0, "flags");
-	for (unsigned int i = 1; i < MIN(cpu_count(), TOGGLERS + 1u); i++)
+	for (unsigned int i = 1; i < MIN(cpu_count(), TOGGLERS + 1u); i++) {
 		check_equal(locked.lost[i], 0, "cpu-%u.lost-changes", i);
+		check(locked.toggles[i] > 0, "cpu-%u.toggles", i);
+	}
 	space_free(&locked.space);
 }
 

@@ -28,7 +28,7 @@
 #define MAX_TARGETS	 (TARGETS_PER_CPU * MAX_STORM_CPUS)
 #define CHANGES		 60 /* by each CPU */
 #define ACCESSES_BETWEEN 12
-#define BUDGET_US	 200000
+#define BUDGET_US	 150000
 
 /* What a page can be mapped to: one of two frames, with rights. */
 struct config {
@@ -70,7 +70,7 @@ static struct rendezvous start;
 static unsigned int storm_cpus, poison_frame;
 static u64 deadline;
 
-static u32 lost_shootdowns[MAX_CPUS], changes[MAX_CPUS], unjudged[MAX_CPUS];
+static u32 lost_shootdowns[MAX_CPUS], changes[MAX_CPUS], unjudged[MAX_CPUS], unset_flags[MAX_CPUS];
 
 static pte_t flags_of(const struct config *config)
 {
@@ -140,15 +140,21 @@ static void access_target(struct target *target, enum access access)
 	unsigned int self = cpu_index(), one, other;
 	u32 first = __atomic_load_n(&target->state, __ATOMIC_SEQ_CST), last;
 	struct outcome got, expected, also;
+	pte_t entry;
 
 	/* A walk that began before the word was read is none of this access's. */
 	asm volatile("lock addl $0, (%0)" : : "r"(&first) : "memory", "cc");
 	got = access_page(target->page, access, target->frame[0], target->frame[1]);
+	entry = *(volatile pte_t *)target->entry;
 	last = __atomic_load_n(&target->state, __ATOMIC_SEQ_CST);
 	if (!allowed(first, last, &one, &other)) {
 		unjudged[self]++;
 		return;
 	}
+	/* The access used an entry that nobody has written since: its flags are there by now. */
+	if (first == last && !STATE_CHANGING(first) && !fault_raised(got.fault))
+		unset_flags[self] += !(entry & PTE_ACCESSED) ||
+				     (access_is_write(access) && !storm->tables && !(entry & PTE_DIRTY));
 	expected = outcome_of(target, other, access);
 	also = outcome_of(target, one, access);
 	if (outcome_equal(&got, &also))
@@ -248,7 +254,7 @@ static void test_storm(const void *argument)
 	space_leave();
 	for (unsigned int i = 0; i < storm_cpus; i++) {
 		logs[i] = (struct sightings){ 0 };
-		lost_shootdowns[i] = changes[i] = unjudged[i] = 0;
+		lost_shootdowns[i] = changes[i] = unjudged[i] = unset_flags[i] = 0;
 	}
 	shootdown_init(storm_cpus);
 	deadline = tsc_deadline_us(BUDGET_US);
@@ -256,6 +262,7 @@ static void test_storm(const void *argument)
 	for (unsigned int i = 0; i < storm_cpus; i++) {
 		check_sightings(&logs[i], "cpu-%u.accesses", i);
 		check_equal(lost_shootdowns[i], 0, "cpu-%u.lost-shootdowns", i);
+		check_equal(unset_flags[i], 0, "cpu-%u.unset-flags", i);
 		check(changes[i] > 0, "cpu-%u.changes", i);
 		if (changes[i] < CHANGES)
 			diagnostic("cpu %u: %u of %u changes in the time there is", i, changes[i],
