@@ -297,3 +297,22 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	runner three:one
 	verdict PASS 0
 }
+
+@test "a machine on which everything was known to crash, and nothing does: XPASS" {
+	known k 'kind = crash' 'id = *'
+	stand_in honest
+	verdict XPASS 1
+}
+
+@test "a machine on which everything is known to crash, and some of it runs: PASS, and says so" {
+	known k 'kind = crash' 'id = *'
+	stand_in 'strike two triple_fault'
+	verdict PASS 0
+	says "(4 checks, 1 known failure)"
+}
+
+@test "a machine on which everything is known to crash, and it is BROKEN: BROKEN" {
+	known k 'kind = crash' 'id = *'
+	stand_in 'exit 1'
+	verdict BROKEN 1
+}

@@ -210,7 +210,6 @@ qemu_start()
 	esac
 }
 
-
 # What QEMU's own end says, where no event told before.
 qemu_judge_status()
 {
