@@ -176,25 +176,26 @@ step_runner()
 		bats --jobs "$jobs" --formatter tap tests/*.bats
 }
 
-# suite NAME OPTION...: the suite as TAP, logs in build/check/logs/NAME.
+# suite NAME SECONDS OPTION...: the suite as TAP, logs in build/check/logs/NAME.
+# The time limit is for a runner that hangs; each test has a limit of its own.
 suite()
 {
-	local name=$1
+	local name=$1 limit=$2
 
-	shift
+	shift 2
 	build_quietly all || return
 	cd "$check_dir/gcc" || return
-	timeout -k 10 300 "$srcdir/run_tests.sh" -t --strict -j"$jobs" -o "$check_dir/logs/$name" "$@"
+	timeout -k 10 "$limit" "$srcdir/run_tests.sh" -t --strict -j"$jobs" -o "$check_dir/logs/$name" "$@"
 }
 
 step_tcg()
 {
-	ACCEL=tcg suite tcg
+	ACCEL=tcg suite tcg 300
 }
 
 step_bochs()
 {
-	suite bochs --vmm bochs
+	suite bochs 300 --vmm bochs
 }
 
 # Why KVM does not work here; nothing if it does.
@@ -220,7 +221,7 @@ step_kvm()
 		return
 	fi
 	# One at a time (the last -j counts): this KVM is the kernel that runs us.
-	ACCEL=kvm suite kvm -j1
+	ACCEL=kvm suite kvm 600 -j1
 }
 
 # Reads TAP; prints passed, failed, skipped, and what was wrong with it.
@@ -251,7 +252,9 @@ run_step()
 	(results=0 && "step_$name") >"$tap" 2>"$log" </dev/null
 	status=$?
 	read -r passed failed skipped trouble < <(tally "$tap")
-	if [[ ! $trouble ]] && ((status != 0 && failed == 0)); then
+	if ((status == 124)); then
+		trouble="stopped at its time limit"
+	elif [[ ! $trouble ]] && ((status != 0 && failed == 0)); then
 		trouble="exit status $status, though nothing failed"
 	fi
 	[[ ! $trouble ]] || failed=$((failed + 1))

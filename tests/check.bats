@@ -86,3 +86,10 @@ last_line()
 	ended_with 2 "no step is called nonesuch"
 	[ "${#lines[@]}" -eq 1 ]
 }
+
+@test "check: a step that is stopped at its time limit says so" {
+	step tcg 'printf "1..3\nok 1 - f\n"; timeout 0.1 sleep 5'
+	run scripts/check.sh tcg
+	ended_with 1 "stopped at its time limit"
+	[ "$(last_line)" = "1 passed, 1 failed" ]
+}
