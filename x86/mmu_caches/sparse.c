@@ -25,14 +25,15 @@
 
 TEST_SUMMARY("every mapping leads to its page, however many tables are needed at once");
 TEST_MANUAL("SDM volume 3A, \"Hierarchical Paging Structures: an Overview\"");
-TEST_MANUAL("SDM volume 3A, \"32-Bit Paging\", \"PAE Paging\", \"4-Level Paging and 5-Level Paging\"");
+TEST_MANUAL("SDM volume 3A, \"32-Bit Paging\", \"PAE Paging\", "
+	    "\"4-Level Paging and 5-Level Paging\"");
 TEST_MANUAL("SDM volume 3A, \"Determination of Access Rights\", \"Page-Fault Exceptions\"");
 TEST_MANUAL("SDM volume 3A, \"Accessed and Dirty Flags\"");
 TEST_MANUAL("SDM volume 3A, \"Caching Translation Information\", \"Invalidation of TLBs and "
 	    "Paging-Structure Caches\", \"Optional Invalidation\"");
 TEST_GUARDS("KVM, the patch series \"Cleanup and unify kvm_mmu_memory_cache usage\" (June 2020): a "
-	    "vCPU's MMU memory cache that ran empty under mmu_lock was a BUG_ON(), and the minimums "
-	    "that mmu_topup_memory_caches() asked for were not derived from the need");
+	    "vCPU's MMU memory cache that ran empty under mmu_lock was a BUG_ON(), and the "
+	    "minimums that mmu_topup_memory_caches() asked for were not derived from the need");
 TEST_NEEDS("more than one CPU for the subtests that say smp");
 
 #define MAX_ROUNDS 12

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause
+unset_flags[self] += (entry & flags) != flags;// SPDX-License-Identifier: BSD-2-Clause
 /*
  * All CPUs access pages while all CPUs change the translations of these pages:
  * unmap, remap, write-protect, NX, U/S, reserved bits, at the leaf and above it, and
@@ -140,7 +140,7 @@ static void access_target(struct target *target, enum access access)
 	unsigned int self = cpu_index(), one, other;
 	u32 first = __atomic_load_n(&target->state, __ATOMIC_SEQ_CST), last;
 	struct outcome got, expected, also;
-	pte_t entry;
+	pte_t entry, flags = PTE_ACCESSED;
 
 	/* A walk that began before the word was read is none of this access's. */
 	asm volatile("lock addl $0, (%0)" : : "r"(&first) : "memory", "cc");
@@ -152,6 +152,8 @@ static void access_target(struct target *target, enum access access)
 		return;
 	}
 	/* The access used an entry that nobody has written since: its flags are there by now. */
+	if (access_is_write(access) && !storm->tables)
+		flags |= PTE_DIRTY;
 	if (first == last && !STATE_CHANGING(first) && !fault_raised(got.fault))
 		unset_flags[self] += !(entry & PTE_ACCESSED) ||
 				     (access_is_write(access) && !storm->tables && !(entry & PTE_DIRTY));
