@@ -1,4 +1,4 @@
-unset_flags[self] += (entry & flags) != flags;// SPDX-License-Identifier: BSD-2-Clause
+// SPDX-License-Identifier: BSD-2-Clause
 /*
  * All CPUs access pages while all CPUs change the translations of these pages:
  * unmap, remap, write-protect, NX, U/S, reserved bits, at the leaf and above it, and
@@ -155,8 +155,7 @@ static void access_target(struct target *target, enum access access)
 	if (access_is_write(access) && !storm->tables)
 		flags |= PTE_DIRTY;
 	if (first == last && !STATE_CHANGING(first) && !fault_raised(got.fault))
-		unset_flags[self] += !(entry & PTE_ACCESSED) ||
-				     (access_is_write(access) && !storm->tables && !(entry & PTE_DIRTY));
+		unset_flags[self] += (entry & flags) != flags;
 	expected = outcome_of(target, other, access);
 	also = outcome_of(target, one, access);
 	if (outcome_equal(&got, &also))
