@@ -9,12 +9,10 @@
 #include "control.h"
 #include "selectors.h"
 
-#if defined(__x86_64__)
-#define START_CR4 (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
-#elif defined(MODE_PAE)
-#define START_CR4 (CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#if defined(__x86_64__) || defined(MODE_PAE)
+#define START_CR4 CR4_PAE
 #else
-#define START_CR4 (CR4_PSE | CR4_OSFXSR | CR4_OSXMMEXCPT)
+#define START_CR4 CR4_PSE
 #endif
 
 #define EFER_MSR 0xc0000080

@@ -5,6 +5,7 @@
 #include "control.h"
 #include "cpu.h"
 #include "cpu_offsets.h"
+#include "cpuid.h"
 #include "entry.h"
 #include "exit.h"
 #include "paging.h"
@@ -46,6 +47,18 @@ void cpu_init(struct cpu *cpu)
 	idt_load();
 }
 
+/* FXSAVE and SSE are for tests to use; the other CPUs take CR4 from this one. */
+static void enable_sse(void)
+{
+	ulong cr4 = read_cr4();
+
+	if (cpu_has(FEATURE_FXSR))
+		cr4 |= CR4_OSFXSR;
+	if (cpu_has(FEATURE_SSE))
+		cr4 |= CR4_OSXMMEXCPT;
+	write_cr4(cr4);
+}
+
 static void boot_cpu_init(void)
 {
 	/* Only what is read before it is written; the rest of it is large. */
@@ -62,6 +75,7 @@ static void boot_cpu_init(void)
 	cpus[0] = &boot_cpu;
 	cpu_init(&boot_cpu);
 	idt_init();
+	enable_sse();
 }
 
 void start_main(const char *text)
