@@ -207,7 +207,8 @@ int vsnprintf(char *buffer, size_t size, const char *fmt, va_list args)
 		case 'p':
 			if (fmt[1] == 'e') {
 				fmt++;
-				fault_format(text, sizeof(text), *va_arg(args, const struct fault *));
+				fault_format(text, sizeof(text),
+					     *va_arg(args, const struct fault *));
 				put_string(&out, &conv, text);
 				break;
 			}

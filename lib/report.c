@@ -216,10 +216,11 @@ static void run_subtest(const struct subtest *subtest, unsigned int index)
 		return;
 	}
 	if (current.failed)
-		printf("not ok %u %s # %u of %u checks failed", total.subtests, subtest->name,
-		       current.failed, judged);
+		printf("not ok %u %s # %u of %u check%s failed", total.subtests, subtest->name,
+		       current.failed, judged, judged == 1 ? "" : "s");
 	else
-		printf("ok %u %s # %u checks", total.subtests, subtest->name, judged);
+		printf("ok %u %s # %u check%s", total.subtests, subtest->name, judged,
+		       judged == 1 ? "" : "s");
 	if (current.skipped)
 		printf(", %u skipped", current.skipped);
 	printf("\n");

@@ -4,7 +4,7 @@
  *
  *	TEST_SUMMARY("an access faults exactly when its last byte lies beyond the limit");
  *	TEST_MANUAL("SDM volume 3A, \"Limit Checking\"");
- *	SUBTEST(read, test_read);
+ *	SUBTEST("read", test_read);
  *
  * Declarations lie in the image for the runner to read, see docs/result-stream.md;
  * a test's checks are checked and counted here. Only the boot processor reports.
@@ -53,8 +53,8 @@ struct subtest {
 #define SUBTEST_ARG(subtest_name, function, pointer)                                               \
 	TRAPLINE_INFO("subtest", subtest_name);                                                    \
 	static const struct subtest CONCAT(subtest_, __LINE__) __section(".subtests")              \
-		__used DECLARED_IN_ORDER                                                               \
-		__aligned(__alignof__(struct subtest)) = { subtest_name, function, pointer }
+	    __used DECLARED_IN_ORDER __aligned(                                                    \
+		__alignof__(struct subtest)) = { subtest_name, function, pointer }
 
 #define SUBTEST(subtest_name, function)                                                            \
 	static void CONCAT(subtest_run_, __LINE__)(const void *argument)                           \
@@ -67,7 +67,7 @@ struct subtest {
 /*
  * Checks. The id (a format and its arguments) is lower case, dotted from the
  * general to the special, and unique in the subtest; it is reported as
- * subtest.prefix.id. Each returns whether the check passed.
+ * subtest.prefix.id. All but check_skip() return whether the check passed.
  *
  *	check(condition, "id.%u", n);
  *	check_equal(got, expected, "id");

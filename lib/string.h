@@ -24,7 +24,7 @@ char *strstr(const char *s, const char *needle);
  */
 size_t strlcpy(char *dest, const char *src, size_t size);
 
-/* Unsigned number in base 2 to 16, or by its prefix for base 0; *end is the first other character. */
+/* Unsigned number in base 2 to 16, or by its prefix for base 0; *end is what follows. */
 u64 strtoull(const char *s, char **end, unsigned int base);
 
 #endif

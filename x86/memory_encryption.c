@@ -127,8 +127,8 @@ static void probe_level(unsigned int level, const char *name)
 		*entry = good | (pte_t)1 << bit;
 		tlb_flush_page((void *)page);
 		if (bit_is_reserved(bit)) {
-			check_fault(load(page), FAULT_PF(PF_PRESENT | PF_RESERVED), "%s.bit-%u.read",
-				    name, bit);
+			check_fault(load(page), FAULT_PF(PF_PRESENT | PF_RESERVED),
+				    "%s.bit-%u.read", name, bit);
 			check_equal(last_cr2(), (ulong)page, "%s.bit-%u.address", name, bit);
 			check_fault(store(page), FAULT_PF(PF_PRESENT | PF_RESERVED | PF_WRITE),
 				    "%s.bit-%u.write", name, bit);

@@ -34,7 +34,8 @@ TEST_NEEDS("KVM with KVM_FEATURE_POLL_CONTROL");
 static bool available(void)
 {
 	if (!hypervisor_is("KVMKVMKVM")) {
-		subtest_skip("not KVM: the hypervisor's signature is \"%s\"", hypervisor_signature());
+		subtest_skip("not KVM: the hypervisor's signature is \"%s\"",
+			     hypervisor_signature());
 		return false;
 	}
 	if (!cpu_has(FEATURE_KVM_POLL_CONTROL)) {
@@ -53,8 +54,8 @@ static void check_value(unsigned int cpu, u64 expected, const char *id)
 {
 	u64 value;
 
-	check_fault(rdmsr_on_cpu(cpu, MSR_KVM_POLL_CONTROL, &value), NO_FAULT, "cpu-%u.%s.read", cpu,
-		    id);
+	check_fault(rdmsr_on_cpu(cpu, MSR_KVM_POLL_CONTROL, &value), NO_FAULT, "cpu-%u.%s.read",
+		    cpu, id);
 	check_equal(value, expected, "cpu-%u.%s.value", cpu, id);
 }
 
@@ -86,10 +87,10 @@ SUBTEST("valid-values", test_valid);
 /* Refused, and nothing of it done: bit 0 would change with each of these values. */
 static void check_refused(unsigned int cpu, u64 current, u64 value)
 {
-	u64 after;
+	u64 after = ~current;
 
-	check_fault(wrmsr_on_cpu(cpu, MSR_KVM_POLL_CONTROL, value), FAULT_GP(0), "cpu-%u.%#llx", cpu,
-		    (unsigned long long)value);
+	check_fault(wrmsr_on_cpu(cpu, MSR_KVM_POLL_CONTROL, value), FAULT_GP(0), "cpu-%u.%#llx",
+		    cpu, (unsigned long long)value);
 	rdmsr_on_cpu(cpu, MSR_KVM_POLL_CONTROL, &after);
 	check_equal(after, current, "cpu-%u.%#llx.unchanged", cpu, (unsigned long long)value);
 }
@@ -206,14 +207,16 @@ static void test_halt(const void *argument)
 	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
 		for (unsigned int poll = 0; poll <= 1; poll++) {
 			set_control(cpu, poll);
-			for (const struct wait *wait = waits; wait < waits + ARRAY_SIZE(waits); wait++) {
+			for (const struct wait *wait = waits; wait < waits + ARRAY_SIZE(waits);
+			     wait++) {
 				unsigned int woke = 0;
 
 				checking("cpu-%u.poll-%u.%s", cpu, poll, wait->name);
 				for (unsigned int i = 0; i < REPEATS; i++)
 					woke += halt_wakes(cpu, by_timer ? wait->us * 1000 : 0,
 							   by_timer ? 0 : wait->us);
-				check_equal(woke, REPEATS, "cpu-%u.poll-%u.%s", cpu, poll, wait->name);
+				check_equal(woke, REPEATS, "cpu-%u.poll-%u.%s", cpu, poll,
+					    wait->name);
 			}
 		}
 	}

@@ -9,8 +9,10 @@
 #include "string.h"
 
 #define ROW(row_name, row_fault, row_code, ip, environments, ...)                                  \
-	{ .name = row_name, .fault = { row_fault }, .code = row_code, .size = sizeof(row_code) - 1, \
-	  .saved_ip = ip, .where = environments, __VA_ARGS__ }
+	{                                                                                          \
+		.name = row_name, .fault = { row_fault }, .code = row_code,                        \
+		.size = sizeof(row_code) - 1, .saved_ip = ip, .where = environments, __VA_ARGS__   \
+	}
 #define VECTOR_ROW(name, vector, ...) ROW(name, FAULT_VALUE(VECTOR_##vector), __VA_ARGS__)
 #define ERROR_ROW(name, vector, ec, ...)                                                           \
 	ROW(name, FAULT_VALUE_EC(VECTOR_##vector, ec), __VA_ARGS__)

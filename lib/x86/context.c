@@ -90,7 +90,8 @@ void context_leave(struct cpu *cpu)
 {
 	const struct trap_frame *frame = &cpu->last_trap;
 	struct context *context = cpu->context;
-	bool loading = frame->ip >= (ulong)context_load_start && frame->ip < (ulong)context_load_end;
+	bool loading =
+	    frame->ip >= (ulong)context_load_start && frame->ip < (ulong)context_load_end;
 
 	if (!loading) {
 		context->ax = frame->ax;

@@ -5,7 +5,7 @@
 #define CPUID_HYPERVISOR_BASE 0x40000000
 #define CPUID_EXTENDED_BASE   0x80000000
 
-/* A leaf beyond the maximum returns the data of another leaf on Intel: ask for the maximum first. */
+/* A leaf beyond the maximum returns another leaf's data on Intel: ask for the maximum first. */
 static bool leaf_exists(u32 leaf)
 {
 	u32 base = leaf & 0xc0000000, max;
@@ -63,8 +63,10 @@ bool cpu_is_amd(void)
 {
 	struct cpuid c = cpuid(0);
 
-	return (c.ebx == 0x68747541 && c.edx == 0x69746e65 && c.ecx == 0x444d4163) || /* AuthenticAMD */
-	       (c.ebx == 0x6f677948 && c.edx == 0x6e65476e && c.ecx == 0x656e6975);   /* HygonGenuine */
+	return (c.ebx == 0x68747541 && c.edx == 0x69746e65 &&
+		c.ecx == 0x444d4163) || /* AuthenticAMD */
+	       (c.ebx == 0x6f677948 && c.edx == 0x6e65476e &&
+		c.ecx == 0x656e6975); /* HygonGenuine */
 }
 
 const char *hypervisor_signature(void)

@@ -110,7 +110,8 @@ static const u64 flat_segments[] = {
 #else
 #define NATIVE_FLAGS (DESC_GRANULARITY | DESC_BIG)
 #endif
-#define FLAT(access, flags) SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | (access), flags)
+#define FLAT(access, flags)                                                                        \
+	SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | (access), flags)
 	[KERNEL_CS / 8] = FLAT(DESC_CODE_READABLE, NATIVE_FLAGS),
 	[KERNEL_DS / 8] = FLAT(DESC_DATA_WRITABLE, DESC_GRANULARITY | DESC_BIG),
 	[KERNEL_CS32 / 8] = FLAT(DESC_CODE_READABLE, DESC_GRANULARITY | DESC_BIG),

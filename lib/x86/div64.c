@@ -20,7 +20,10 @@ u64 __udivmoddi4(u64 value, u64 by, u64 *rest)
 	if (by >> 32 == 0) {
 		u32 high = value >> 32, low = value, divisor = by, left;
 
-		asm("divl %4" : "=a"(low), "=d"(left) : "a"(low), "d"(high % divisor), "r"(divisor) : "cc");
+		asm("divl %4"
+		    : "=a"(low), "=d"(left)
+		    : "a"(low), "d"(high % divisor), "r"(divisor)
+		    : "cc");
 		quotient = (u64)(high / divisor) << 32 | low;
 		remainder = left;
 	} else {

@@ -18,7 +18,7 @@
 #define EFER_MSR 0xc0000080
 #define EFER_LME_BIT 0x100
 
-/* Needs the boot GDT loaded; changes eax, ecx, edx; goes on at target in the mode's code segment. */
+/* Needs the boot GDT loaded; changes eax, ecx, edx; goes on at target in the mode's segment. */
 .macro enter_mode target
 	mov	$START_CR4, %eax
 	mov	%eax, %cr4

@@ -15,7 +15,10 @@
 #define FORCED_EMULATION_BYTES	      "\x0f\x0bkvm"
 #define FORCED_EMULATION_LENGTH	      5
 
-/* Does the machine have it? Tried once, on a NOP. An emulator that lacks an instruction raises #UD. */
+/*
+ * Does the machine have it? Tried once, on a NOP. An emulator that lacks an instruction
+ * raises #UD.
+ */
 bool forced_emulation_available(void);
 
 /* As fault_of(), by the emulator. */

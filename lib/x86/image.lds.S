@@ -68,4 +68,5 @@ SECTIONS {
 
 image_size_in_dwords = (image_load_end - image_start) / 4;
 bss_size_in_dwords = (bss_end - bss_start) / 4;
-ASSERT(image_load_end - image_start <= ROM_SIZE - 0x1000, "the program is larger than its ROM: raise ROM_SIZE")
+ASSERT(image_load_end - image_start <= ROM_SIZE - 0x1000,
+       "the program is larger than its ROM: raise ROM_SIZE")

@@ -71,7 +71,8 @@ static void regions_from_fw_cfg(void)
 			return;
 		for (unsigned int n = 0; n < size / sizeof(entries[0]); n++)
 			if (entries[n].type == 1)
-				add_region(entries[n].address, entries[n].address + entries[n].length);
+				add_region(entries[n].address,
+					   entries[n].address + entries[n].length);
 	}
 }
 

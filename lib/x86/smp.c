@@ -15,7 +15,7 @@
 /* Where APs begin, in real mode: any free page below 1 MiB. */
 #define TRAMPOLINE    0x8000ul
 #define START_TIME_US 5000000
-#define INIT_TIME_US  100
+#define INIT_TIME_US  100 /* the SDM says 10 ms, for a bus of old; 64-bit CPUs and VMMs need none */
 #define MEETING_US    5000
 
 #define SEND_INIT     (APIC_DELIVERY_INIT | APIC_ASSERT)

@@ -62,7 +62,7 @@ find_c_bit:
 	mov	%ebx, %ebp
 	mov	$1, %eax
 	cpuid
-	bt	$31, %ecx			/* a hypervisor: some models claim SEV and lack the MSR */
+	bt	$31, %ecx		/* a hypervisor: some models claim SEV without the MSR */
 	jnc	1f
 	mov	$0x80000000, %eax
 	cpuid

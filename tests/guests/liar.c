@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * A guest that breaks the rules of docs/result-stream.md, one rule a subtest; for the tests of
- * the runner (tests/runner-guests.bats). What is printed here by hand goes round lib/report.c on purpose.
+ * the runner (tests/runner-guests.bats). What is printed here by hand goes round lib/report.c on
+ * purpose.
  */
 #include "args.h"
 #include "console.h"
@@ -95,7 +96,8 @@ SUBTEST("halt", test_halt);
 static void test_other_end(void)
 {
 	check(true, "truth");
-	printf("# END nonce=0123456789abcdef subtests=1 checks=1 failed=0 skipped=0 duplicates=0\n");
+	printf(
+	    "# END nonce=0123456789abcdef subtests=1 checks=1 failed=0 skipped=0 duplicates=0\n");
 }
 
 SUBTEST("other-end", test_other_end);

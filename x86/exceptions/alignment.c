@@ -135,7 +135,8 @@ static void test_stack(void)
 	write_cr0(read_cr0() | CR0_AM);
 	for_each_environment(environment) {
 		for (unsigned int i = 0; i < ARRAY_SIZE(pushes); i++) {
-			struct context context = environment_context(environment, pushes[i].code, 1);
+			struct context context =
+			    environment_context(environment, pushes[i].code, 1);
 
 			if (!environment_is_user(environment))
 				continue;

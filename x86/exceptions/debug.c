@@ -137,8 +137,8 @@ static void test_first_byte(void)
 			struct context context = environment_context(environment, CODE("\x66\x90"));
 
 			breakpoint_set(3, context.ip + offset, DR7_EXECUTE, DR7_LEN_1);
-			check_fault(context_run(&context), offset ? NO_FAULT : FAULT_DB, "byte-%u.%s",
-				    offset, environment->name);
+			check_fault(context_run(&context), offset ? NO_FAULT : FAULT_DB,
+				    "byte-%u.%s", offset, environment->name);
 			breakpoints_clear();
 		}
 	}

@@ -238,8 +238,10 @@ static const struct load {
 	bool rpl_is_cpl;
 	u32 fault;
 } loads[] = {
-	{ "ds-beyond-gdt", "\x8e\xd9", BEYOND_GDT | 3, false, FAULT_VALUE_EC(VECTOR_GP, BEYOND_GDT) },
-	{ "ds-beyond-ldt", "\x8e\xd9", BEYOND_LDT | 3, false, FAULT_VALUE_EC(VECTOR_GP, BEYOND_LDT) },
+	{ "ds-beyond-gdt", "\x8e\xd9", BEYOND_GDT | 3, false,
+	  FAULT_VALUE_EC(VECTOR_GP, BEYOND_GDT) },
+	{ "ds-beyond-ldt", "\x8e\xd9", BEYOND_LDT | 3, false,
+	  FAULT_VALUE_EC(VECTOR_GP, BEYOND_LDT) },
 	{ "ds-ldt-not-present", "\x8e\xd9", LDT_ENTRY, true, FAULT_VALUE_EC(VECTOR_NP, LDT_ENTRY) },
 	{ "es-ldt-not-present", "\x8e\xc1", LDT_ENTRY, true, FAULT_VALUE_EC(VECTOR_NP, LDT_ENTRY) },
 	{ "gs-ldt-not-present", "\x8e\xe9", LDT_ENTRY, true, FAULT_VALUE_EC(VECTOR_NP, LDT_ENTRY) },

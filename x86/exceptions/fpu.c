@@ -156,10 +156,14 @@ static void make_x87_exception(unsigned int flag, u16 control)
 		asm volatile("fldz\n\tfld1\n\tfdivp %%st, %%st(1)" : : : "memory");
 		break;
 	case OVERFLOW: /* the store rounds to single precision */
-		asm volatile("flds %1\n\tfmul %%st(0), %%st\n\tfstps %0" : "=m"(result) : "m"(huge));
+		asm volatile("flds %1\n\tfmul %%st(0), %%st\n\tfstps %0"
+			     : "=m"(result)
+			     : "m"(huge));
 		break;
 	case UNDERFLOW:
-		asm volatile("flds %1\n\tfmul %%st(0), %%st\n\tfstps %0" : "=m"(result) : "m"(tiny));
+		asm volatile("flds %1\n\tfmul %%st(0), %%st\n\tfstps %0"
+			     : "=m"(result)
+			     : "m"(tiny));
 		break;
 	default:
 		asm volatile("fld1\n\tfdivs %0" : : "m"(third));

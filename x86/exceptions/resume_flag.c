@@ -25,7 +25,8 @@ static bool is_judged(const struct cause *cause)
 	/* The APM says nothing of general detect either. */
 	if (strcmp(cause->name, "general-detect") == 0)
 		return !cpu_is_amd();
-	return cause_vector(cause) != VECTOR_DF && strcmp(cause->name, "instruction-breakpoint") != 0;
+	return cause_vector(cause) != VECTOR_DF &&
+	       strcmp(cause->name, "instruction-breakpoint") != 0;
 }
 
 static void test_cause(const struct cause *cause, const struct environment *environment)

@@ -31,8 +31,10 @@ static struct context context_in_ring(unsigned int ring, const void *code, size_
 {
 	struct context context = environment_context(&environments[1], code, size); /* user */
 
-	gdt_set(RING_CS, (gdt_get(KERNEL_CS) & ~((u64)DESC_DPL3 << 40)) | (u64)DESC_DPL(ring) << 40);
-	gdt_set(RING_SS, (gdt_get(KERNEL_DS) & ~((u64)DESC_DPL3 << 40)) | (u64)DESC_DPL(ring) << 40);
+	gdt_set(RING_CS, (gdt_get(KERNEL_CS) & ~((u64)DESC_DPL3 << 40)) | (u64)DESC_DPL(ring)
+									      << 40);
+	gdt_set(RING_SS, (gdt_get(KERNEL_DS) & ~((u64)DESC_DPL3 << 40)) | (u64)DESC_DPL(ring)
+									      << 40);
 	if (ring == 0)
 		return environment_context(&environments[0], code, size);
 	context.cs = RING_CS | ring;

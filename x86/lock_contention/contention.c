@@ -62,8 +62,9 @@ static void use_record(u32 order)
 		shared.torn++;
 	shared.first++;
 	if (shared.kind->fifo && order != ORDER_NONE) {
-		bool right = shared.kind->lock == lock_kinds[1].lock ? order == shared.expected_ticket :
-									order == shared.last_holder;
+		bool right = shared.kind->lock == lock_kinds[1].lock
+				 ? order == shared.expected_ticket
+				 : order == shared.last_holder;
 
 		shared.order_errors += !right;
 	}
@@ -122,7 +123,8 @@ static void sort(u64 *values, unsigned int n)
 {
 	for (unsigned int gap = n / 2; gap; gap /= 2)
 		for (unsigned int i = gap; i < n; i++)
-			for (unsigned int j = i; j >= gap && values[j - gap] > values[j]; j -= gap) {
+			for (unsigned int j = i; j >= gap && values[j - gap] > values[j];
+			     j -= gap) {
 				u64 swap = values[j];
 
 				values[j] = values[j - gap];
@@ -144,11 +146,12 @@ static void report_speed(u64 elapsed, u64 total)
 		for (unsigned int i = 0; i < MIN(shared.acquisitions[cpu], (u32)SAMPLES); i++)
 			waits[n++] = shared.waits[cpu][i];
 	sort(waits, n);
-	diagnostic("%s: %llu acquisitions, %llu a second, wait p50 %llu ns, p99 %llu ns, max %llu ns, "
-		   "%llu handed to another CPU",
-		   shared.kind->name, total, total * 1000000 / MAX(nanoseconds(elapsed) / 1000, 1ull),
-		   nanoseconds(waits[n / 2]), nanoseconds(waits[n * 99 / 100]),
-		   nanoseconds(waits[n - 1]), shared.handovers);
+	diagnostic(
+	    "%s: %llu acquisitions, %llu a second, wait p50 %llu ns, p99 %llu ns, max %llu ns, "
+	    "%llu handed to another CPU",
+	    shared.kind->name, total, total * 1000000 / MAX(nanoseconds(elapsed) / 1000, 1ull),
+	    nanoseconds(waits[n / 2]), nanoseconds(waits[n * 99 / 100]), nanoseconds(waits[n - 1]),
+	    shared.handovers);
 }
 
 static void test_kind(const void *argument)
@@ -179,7 +182,8 @@ static void test_kind(const void *argument)
 		if (kind->fifo || kind->lock == lock_kinds[3].lock)
 			check(shared.acquisitions[cpu] >= ENOUGH, "progress.cpu-%u", cpu);
 		else if (shared.acquisitions[cpu] < ENOUGH)
-			diagnostic("cpu %u starved: %u acquisitions", cpu, shared.acquisitions[cpu]);
+			diagnostic("cpu %u starved: %u acquisitions", cpu,
+				   shared.acquisitions[cpu]);
 	}
 	check_equal(shared.torn, 0, "torn-records");
 	check_equal(shared.first, total, "acquisitions-counted");

@@ -58,8 +58,8 @@ static void mcs_unlock(struct lock *lock)
 	struct mcs_node *node = &lock->nodes[cpu_index()], *expected = node;
 
 	if (!__atomic_load_n(&node->next, __ATOMIC_ACQUIRE)) {
-		if (__atomic_compare_exchange_n(&lock->tail, &expected, (struct mcs_node *)NULL, false,
-						__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&lock->tail, &expected, (struct mcs_node *)NULL,
+						false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 			return;
 		while (!__atomic_load_n(&node->next, __ATOMIC_ACQUIRE))
 			cpu_relax();

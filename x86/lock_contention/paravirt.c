@@ -182,8 +182,8 @@ static void test_yield(void)
 	if (!need_hypercall(FEATURE_KVM_PV_SCHED_YIELD, "PV sched yield", 2))
 		return;
 	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
-		check_equal(kvm_hypercall(KVM_HC_SCHED_YIELD, cpus[cpu]->apic_id, 0, 0, 0, &fault), 0,
-			    "cpu-%u.result", cpu);
+		check_equal(kvm_hypercall(KVM_HC_SCHED_YIELD, cpus[cpu]->apic_id, 0, 0, 0, &fault),
+			    0, "cpu-%u.result", cpu);
 		check_fault(fault, NO_FAULT, "cpu-%u.fault", cpu);
 	}
 	kvm_hypercall(KVM_HC_SCHED_YIELD, 0xfe, 0, 0, 0, &fault);
@@ -227,9 +227,11 @@ static void test_send_ipi(void)
 			long sent;
 
 			memset(ipis, 0, sizeof(ipis));
-			sent = kvm_hypercall(KVM_HC_SEND_IPI, low, high, id - bit, IPI_VECTOR, &fault);
+			sent =
+			    kvm_hypercall(KVM_HC_SEND_IPI, low, high, id - bit, IPI_VECTOR, &fault);
 			if (fault_raised(fault) || sent != 1 ||
-			    !WAIT_UNTIL(READ_ONCE(ipis[cpu]) == 1, WAIT_US) || ipis_received() != 1) {
+			    !WAIT_UNTIL(READ_ONCE(ipis[cpu]) == 1, WAIT_US) ||
+			    ipis_received() != 1) {
 				diagnostic("cpu %u, bit %u: sent %ld, received %u", cpu, bit, sent,
 					   ipis_received());
 				all = false;
@@ -250,7 +252,8 @@ static struct kvm_steal_time steal[MAX_CPUS];
 
 static void enable_steal_time(void *argument)
 {
-	wrmsr(MSR_KVM_STEAL_TIME, (ulong)&steal[cpu_index()] | (argument ? KVM_STEAL_TIME_ENABLE : 0));
+	wrmsr(MSR_KVM_STEAL_TIME,
+	      (ulong)&steal[cpu_index()] | (argument ? KVM_STEAL_TIME_ENABLE : 0));
 }
 
 /* Twice the same even version around the value means that the host was not writing. */
@@ -288,7 +291,8 @@ static void test_steal_time(void)
 		}
 	}
 	check(forward, "never-backward");
-	check_equal(rdmsr(MSR_KVM_STEAL_TIME), (ulong)&steal[0] | KVM_STEAL_TIME_ENABLE, "reads-back");
+	check_equal(rdmsr(MSR_KVM_STEAL_TIME), (ulong)&steal[0] | KVM_STEAL_TIME_ENABLE,
+		    "reads-back");
 	check_fault(wrmsr_safe(MSR_KVM_STEAL_TIME, ((ulong)&steal[0] + 2) | KVM_STEAL_TIME_ENABLE),
 		    FAULT_GP(0), "reserved-bits");
 	on_all_cpus(enable_steal_time, NULL);

@@ -333,7 +333,8 @@ static void probe_placements(u8 *pages, const struct primitive *p)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(placements); i++) {
 		if (p->feature && !cpu_has(p->feature))
-			check_skip("the CPU does not have it", "%s.%s", p->name, placements[i].name);
+			check_skip("the CPU does not have it", "%s.%s", p->name,
+				   placements[i].name);
 		else
 			probe(pages, p, &placements[i]);
 	}
@@ -396,7 +397,8 @@ static void test_mmio(void)
 		checking("%s", p->name);
 		*count = 0x20;
 		fault = p->add(count);
-		diagnostic("lock %s on the APIC's timer count: %pe, 0x20 became %#x", p->name, &fault, *count);
+		diagnostic("lock %s on the APIC's timer count: %pe, 0x20 became %#x", p->name,
+			   &fault, *count);
 		if (!fault_raised(fault))
 			check_equal(*count, 0x21, "%s", p->name);
 		else

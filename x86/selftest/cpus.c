@@ -295,7 +295,8 @@ static void test_stack(void)
 	trace[0] = 0;
 	check_equal(stack_trace(0, trace, 16), 0, "null");
 	check_equal(stack_trace((ulong)trace + 1, trace, 16), 0, "misaligned");
-	check_equal(stack_trace((ulong)virtual_range(PAGE_SIZE, PAGE_SIZE), trace, 16), 0, "unmapped");
+	check_equal(stack_trace((ulong)virtual_range(PAGE_SIZE, PAGE_SIZE), trace, 16), 0,
+		    "unmapped");
 }
 
 SUBTEST("stack-trace", test_stack);

@@ -131,7 +131,8 @@ static void test_complete(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(not_raised); i++) {
 		diagnostic("%s is not raised: %s", vector_name(not_raised[i].vector),
 			   not_raised[i].reason);
-		check(!(covered >> not_raised[i].vector & 1), "vector-%u.once", not_raised[i].vector);
+		check(!(covered >> not_raised[i].vector & 1), "vector-%u.once",
+		      not_raised[i].vector);
 		covered |= 1u << not_raised[i].vector;
 	}
 	check_equal(covered, 0xffffffff, "vectors");

@@ -145,7 +145,8 @@ static unsigned int mapped_at(ulong address)
 
 static void test_map(void)
 {
-	ulong *page = page_alloc(), range = (ulong)virtual_range(2 * PAGE_SIZE, PAGE_SIZE), value = 0;
+	ulong *page = page_alloc(), range = (ulong)virtual_range(2 * PAGE_SIZE, PAGE_SIZE),
+	      value = 0;
 
 	check_fault(load(range, &value), FAULT_PF(0), "range.not-present");
 	check_equal(mapped_at(range), 0, "range.walk");

@@ -30,23 +30,24 @@ static void test_printf(void)
 
 	CHECK_FORMAT("plain", "100%", "100%%");
 	CHECK_FORMAT("char", "a-b", "%c-%c", 'a', 'b');
-	CHECK_FORMAT("string", "[one][two  ][  two][tw]", "[%s][%-5s][%5s][%.2s]", "one", "two", "two",
-		     "two");
+	CHECK_FORMAT("string", "[one][two  ][  two][tw]", "[%s][%-5s][%5s][%.2s]", "one", "two",
+		     "two", "two");
 	CHECK_FORMAT("decimal", "-5 5 +5  5 -2147483648", "%d %i %+d % d %d", -5, 5, 5, 5,
 		     (int)-2147483648ll);
 	CHECK_FORMAT("unsigned", "4294967295", "%u", -1);
 	CHECK_FORMAT("width", "[   7][7   ][0007][ 007]", "[%4d][%-4d][%04d][%4.3d]", 7, 7, 7, 7);
 	CHECK_FORMAT("star", "[   7][007]", "[%*d][%.*d]", 4, 7, 3, 7);
-	CHECK_FORMAT("hex", "ff FF 0xff 0XFF 0 00ff", "%x %X %#x %#X %#x %04x", 255, 255, 255, 255, 0,
-		     255);
+	CHECK_FORMAT("hex", "ff FF 0xff 0XFF 0 00ff", "%x %X %#x %#X %#x %04x", 255, 255, 255, 255,
+		     0, 255);
 	CHECK_FORMAT("octal", "17 017", "%o %#o", 15, 15);
 	CHECK_FORMAT("byte-and-short", "-1 255 65535", narrow, 0xff, 0x1ff, 0x1ffff);
-	CHECK_FORMAT("long-long", "18446744073709551615 -1 123456789abcdef0", "%llu %lld %llx", ~0ull,
-		     -1ll, 0x123456789abcdef0ull);
+	CHECK_FORMAT("long-long", "18446744073709551615 -1 123456789abcdef0", "%llu %lld %llx",
+		     ~0ull, -1ll, 0x123456789abcdef0ull);
 	CHECK_FORMAT("long", "-3 fedc", "%ld %lx", -3l, 0xfedcl);
 	CHECK_FORMAT("size", "3 -3", "%zu %td", sizeof("ab"), (ptrdiff_t)-3);
 	CHECK_FORMAT("pointer", "0x1234", "%p", (void *)0x1234);
-	CHECK_FORMAT("fault", "#GP(0x18) #UD #DE no fault", "%pe %pe %pe %pe", &gp, &ud, &de, &none);
+	CHECK_FORMAT("fault", "#GP(0x18) #UD #DE no fault", "%pe %pe %pe %pe", &gp, &ud, &de,
+		     &none);
 
 	check_equal(snprintf(text, 4, "%s", "longer"), 6, "cut.length");
 	check_equal(strcmp(text, "lon"), 0, "cut.text");

@@ -123,7 +123,8 @@ static void test_own_state(void)
 		check_equal(self->cr4, identities[0].cr4, "cpu-%u.cr4", i);
 		check_equal(self->efer, identities[0].efer, "cpu-%u.efer", i);
 		for (unsigned int j = 0; j < i; j++)
-			check(cpus[j] != cpus[i] && cpus[j]->stack_top != top, "cpu-%u.not-%u", i, j);
+			check(cpus[j] != cpus[i] && cpus[j]->stack_top != top, "cpu-%u.not-%u", i,
+			      j);
 	}
 }
 

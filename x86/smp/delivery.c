@@ -235,7 +235,8 @@ void ipi_test_broadcasts(const struct ipi_mode *mode, const struct ipi_broadcast
 			u64 expected = (row->self ? BIT_ULL(from) : 0) |
 				       (row->others ? ~BIT_ULL(from) : 0);
 
-			ipi_check(from, row->destination, row->command, expected & named, row->name);
+			ipi_check(from, row->destination, row->command, expected & named,
+				  row->name);
 		}
 	}
 	ipi_tear_down();

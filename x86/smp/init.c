@@ -213,7 +213,8 @@ static void test_init(void)
 		check_equal(READ_ONCE(interrupts[0]), 0, "cpu-%u.pending-at-init", cpu);
 		check_equal(READ_ONCE(interrupts[1]), 0, "cpu-%u.sent-while-stopped", cpu);
 		ipi_send(cpu, IPI_VECTOR);
-		check(WAIT_UNTIL(READ_ONCE(interrupts[0]), START_US), "cpu-%u.takes-interrupts", cpu);
+		check(WAIT_UNTIL(READ_ONCE(interrupts[0]), START_US), "cpu-%u.takes-interrupts",
+		      cpu);
 	}
 }
 

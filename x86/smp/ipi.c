@@ -11,6 +11,7 @@
  * Destination". Not sent from here: INIT and STARTUP (init.c); SMI, which needs a
  * handler in SMRAM; ExtINT and remote read, which are reserved in the ICR.
  */
+#include "cpuid.h"
 #include "ipi.h"
 #include "report.h"
 #include "smp.h"
@@ -76,7 +77,11 @@ static void test_lowest(void)
 	ipi_set_up(&flat);
 	if (!ipi_receivers(0, send_lowest, &set, 1)) {
 		ipi_tear_down();
-		subtest_skip("the machine cannot send lowest priority IPIs");
+		/* KVM delivers them: there it would be a loss. */
+		if (hypervisor_is("KVMKVMKVM"))
+			check(false, "delivered");
+		else
+			subtest_skip("the machine cannot send lowest priority IPIs");
 		return;
 	}
 	for (set = 1; set < 1u << n; set += set < 16 ? 1 : set / 3) {

@@ -27,7 +27,7 @@
 
 struct operation {
 	const char *name;
-	/* One update of *operand by this CPU; returns how often it found it other than it must be. */
+	/* One update of *operand by this CPU; returns how often it found a wrong value. */
 	unsigned int (*update)(void *operand, unsigned int round);
 	/* The operand's first eight bytes are (initial + updates * step) & mask at the end. */
 	u64 initial, step, mask;
@@ -115,7 +115,8 @@ static unsigned int cmpxchg16b(void *operand, unsigned int round)
 	do {
 		torn += low + high != 0;
 		asm volatile("lock cmpxchg16b %2\n\tsete %3"
-			     : "+a"(low), "+d"(high), "+m"(*(unsigned __int128 *)operand), "=q"(done)
+			     : "+a"(low), "+d"(high), "+m"(*(unsigned __int128 *)operand),
+			       "=q"(done)
 			     : "b"(low + 1), "c"(high - 1)
 			     : "memory", "cc");
 	} while (!done);

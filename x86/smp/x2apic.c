@@ -123,8 +123,8 @@ static void test_transitions(void)
 	check_fault(transitions.to_invalid, FAULT_GP(0), "x2apic-to-invalid");
 	check_fault(transitions.disabled_to_x2apic, FAULT_GP(0), "disabled-to-x2apic");
 	check_fault(transitions.disabled_to_invalid, FAULT_GP(0), "disabled-to-invalid");
-	check_equal(transitions.base_after & (APIC_BASE_ENABLE | APIC_BASE_X2APIC), APIC_BASE_ENABLE,
-		    "disabled-to-xapic");
+	check_equal(transitions.base_after & (APIC_BASE_ENABLE | APIC_BASE_X2APIC),
+		    APIC_BASE_ENABLE, "disabled-to-xapic");
 	check_equal(transitions.id_after, cpus[last]->apic_id, "xapic-id");
 }
 
