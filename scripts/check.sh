@@ -97,7 +97,7 @@ step_licences()
 
 	while IFS= read -r -d '' file; do
 		case ${file##*/} in
-		*.md | LICENSE | .gitignore | config.mk | config.log) continue ;;
+		LICENSE | .gitignore | config.mk | config.log) continue ;;
 		esac
 		head -n 5 "$file" | grep -q 'SPDX-License-Identifier: BSD-2-Clause'
 		result $? "SPDX tag in ${file#"$srcdir"/}"
