@@ -13,6 +13,8 @@ export LC_ALL=C
 SRCDIR=$(cd -- "${BASH_SOURCE[0]%/*}/.." && pwd) || exit 2
 RUNS=${1:-15}
 QEMU=${QEMU:-qemu-system-x86_64}
+# What a CPU must do before the larger subjects mean anything.
+BASICS=('hello*' 'selftest*' exceptions segment_limits 'poll_control*' smp smp-4)
 
 if [[ ! $RUNS =~ ^[1-9][0-9]*$ ]] || (($# > 1)); then
 	echo "usage: scripts/bench.sh [RUNS]" >&2
@@ -111,28 +113,43 @@ checks_per_second()
 	done
 }
 
+# suite LABEL JOBS NAME...: the named runs, or all, once.
 suite()
 {
-	stopwatch env ACCEL=tcg "$SRCDIR/run_tests.sh" -o "$WORK/logs" "$1"
-	printf '  %-44s %8s s, exit status %d\n' "whole suite, tcg, $1" \
+	local label=$1 jobs=$2
+	shift 2
+
+	stopwatch env ACCEL=tcg "$SRCDIR/run_tests.sh" -o "$WORK/logs" "$jobs" "$@"
+	printf '  %-44s %8s s, exit status %d\n' "$label, tcg, $jobs" \
 		"$((MICROSECONDS / 1000000)).$((MICROSECONDS / 100000 % 10))" "$STATUS"
 	((STATUS == 0)) || FAILED=1
+}
+
+# The CPU model that the runner found to work on this KVM.
+kvm_cpu()
+{
+	ACCEL=kvm "$SRCDIR/run_tests.sh" -o "$WORK/logs" hello.x86_64 >/dev/null 2>&1
+	sed -n 's/^command .* -cpu \([^ ]*\) .*/\1/p' "$WORK/logs/hello.x86_64.facts"
 }
 
 FAILED=0
 printf '%s\n%s cores, %s runs of each pair\n' "$("$QEMU" --version | head -n 1)" "$(nproc)" "$RUNS"
 
-echo "whole command against the floor:"
+echo "whole command against the floor (target: 8):"
 pair "./run_tests.sh hello (3 modes), tcg" 0 env ACCEL=tcg "$SRCDIR/run_tests.sh" -o "$WORK/logs" hello
 pair "./run_tests.sh hello.x86_64, tcg" 0 env ACCEL=tcg "$SRCDIR/run_tests.sh" -o "$WORK/logs" hello.x86_64
 
-echo "the VMM alone, boot to verdict, against the floor:"
+echo "the VMM alone, boot to verdict, against the floor (target: 3 on TCG, 4 on KVM):"
 for mode in x86_64 pae i386; do
 	pair "hello.$mode, tcg" 85 guest tcg max "$mode"
 done
 if [[ -w /dev/kvm ]]; then
+	cpu=$(kvm_cpu)
 	for mode in x86_64 pae i386; do
-		pair "hello.$mode, kvm" 85 guest kvm host,-arch-capabilities "$mode"
+		before=$FAILED
+		pair "hello.$mode, kvm" 85 guest kvm "$cpu" "$mode"
+		# A KVM may have no 32-bit paging; known/ says so, and the suite judges it.
+		[[ $mode == x86_64 ]] || FAILED=$before
 	done
 fi
 
@@ -140,6 +157,8 @@ echo "checks:"
 checks_per_second tcg
 
 echo "the suite:"
-suite -j1
-suite -j2
+for jobs in -j1 -j2; do
+	suite "the CPU's basics" "$jobs" "${BASICS[@]}"
+	suite "whole suite" "$jobs"
+done
 exit "$FAILED"
