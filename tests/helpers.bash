@@ -6,9 +6,6 @@
 
 SRCDIR=${BATS_TEST_DIRNAME%/tests}
 
-# Files run side by side; within one, bats spends more on it than it gains.
-export BATS_NO_PARALLELIZE_WITHIN_FILE=true
-
 # With the stand-in as the VMM, and an image that only it can run.
 setup_stand_in()
 {

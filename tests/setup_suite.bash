@@ -8,6 +8,9 @@ setup_suite()
 {
 	local source=${BATS_TEST_DIRNAME%/tests}
 
+	# Files run side by side; within one, bats spends more on that than it gains.
+	export BATS_NO_PARALLELIZE_WITHIN_FILE=true
+
 	# What the caller has set for runs of his own.
 	unset QEMU BOCHS ACCEL ACCEL_PROPS MACHINE TIMEOUT CHECK MAX_SMP NO_COLOR STAND_IN
 
