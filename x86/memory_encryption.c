@@ -13,8 +13,8 @@
  * That guest is the one that runs almost everywhere; what needs an encrypted guest
  * is SKIP elsewhere.
  */
+#include "access.h"
 #include "control.h"
-#include "extable.h"
 #include "fw_cfg.h"
 #include "memory_encryption.h"
 #include "msr.h"
@@ -80,26 +80,6 @@ static void test_sev_status(void)
 
 #if PAGING_LEVELS > 2
 
-static struct fault load(volatile u32 *address)
-{
-	struct fault fault;
-	u32 value;
-
-	asm volatile(TRY("movl %[memory], %[value]")
-		     : TRY_RESULT(fault), [value] "=&r"(value)
-		     : [memory] "m"(*address));
-	return fault;
-}
-
-static struct fault store(volatile u32 *address)
-{
-	struct fault fault;
-
-	asm volatile(TRY("movl $0, %[memory]")
-		     : TRY_RESULT(fault), [memory] "=m"(*address));
-	return fault;
-}
-
 /* Below MAXPHYADDR a bit is part of an address, from there to 51 it is reserved. */
 static bool bit_is_reserved(unsigned int bit)
 {
@@ -113,9 +93,10 @@ static bool bit_is_reserved(unsigned int bit)
  */
 static void probe_level(unsigned int level, const char *name)
 {
-	volatile u32 *page = virtual_range(page_size_at(LEVEL_2M), page_size_at(LEVEL_2M));
+	void *page = virtual_range(page_size_at(LEVEL_2M), page_size_at(LEVEL_2M));
 	void *backing = page_alloc();
 	pte_t *entry, good;
+	u32 value = 0;
 
 	page_map((ulong)page, virt_to_phys(backing), PAGE_SIZE, LEVEL_4K, PAGE_DEFAULT);
 	entry = page_entry((ulong)page, level);
@@ -125,20 +106,25 @@ static void probe_level(unsigned int level, const char *name)
 		if (!bit_is_reserved(bit) && level != LEVEL_4K)
 			continue;
 		*entry = good | (pte_t)1 << bit;
-		tlb_flush_page((void *)page);
+		tlb_flush_page(page);
 		if (bit_is_reserved(bit)) {
-			check_fault(load(page), FAULT_PF(PF_PRESENT | PF_RESERVED),
-				    "%s.bit-%u.read", name, bit);
+			check_fault(try_read32((ulong)page, &value),
+				    FAULT_PF(PF_PRESENT | PF_RESERVED), "%s.bit-%u.read", name,
+				    bit);
 			check_equal(last_cr2(), (ulong)page, "%s.bit-%u.address", name, bit);
-			check_fault(store(page), FAULT_PF(PF_PRESENT | PF_RESERVED | PF_WRITE),
+			check_fault(try_write32((ulong)page, 0),
+				    FAULT_PF(PF_PRESENT | PF_RESERVED | PF_WRITE),
 				    "%s.bit-%u.write", name, bit);
 		} else {
-			check_fault(load(page), NO_FAULT, "%s.bit-%u.read", name, bit);
-			check_fault(store(page), NO_FAULT, "%s.bit-%u.write", name, bit);
+			check_fault(try_read32((ulong)page, &value), NO_FAULT, "%s.bit-%u.read",
+				    name, bit);
+			check_fault(try_write32((ulong)page, 0), NO_FAULT, "%s.bit-%u.write", name,
+				    bit);
 		}
 		*entry = good;
-		tlb_flush_page((void *)page);
-		check_fault(load(page), NO_FAULT, "%s.bit-%u.cleared", name, bit);
+		tlb_flush_page(page);
+		check_fault(try_read32((ulong)page, &value), NO_FAULT, "%s.bit-%u.cleared", name,
+			    bit);
 	}
 }
 

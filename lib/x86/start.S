@@ -134,49 +134,47 @@ start_ap32:
 
 #ifdef __x86_64__
 	.code64
-start_native:
-	mov	$boot_stack_top, %esp
-	xor	%ebp, %ebp
-	mov	%ebx, %edi
-	call	start_main
+#define AX %rax
+#define BX %rbx
+#define SP %rsp
+#define POINTER_SIZE 8
 
-start_ap_native:
-	mov	$1, %eax
-	lock xadd %eax, smp_next_cpu
-	cmp	smp_wanted, %eax
-	jae	3f
-	mov	cpus(, %rax, 8), %rdi
-	mov	CPU_STACK_TOP(%rdi), %rsp
-	mov	smp_cr3, %rax
-	mov	%rax, %cr3
-	mov	smp_cr4, %rax
-	mov	%rax, %cr4
-	xor	%ebp, %ebp
-	call	smp_ap_main
+.macro call_with_bx function
+	mov	%rbx, %rdi
+	call	\function
+.endm
 #else
-start_native:
-	mov	$boot_stack_top, %esp
-	xor	%ebp, %ebp
+#define AX %eax
+#define BX %ebx
+#define SP %esp
+#define POINTER_SIZE 4
+
+.macro call_with_bx function
 	sub	$12, %esp
 	push	%ebx
-	call	start_main
+	call	\function
+.endm
+#endif
+
+start_native:
+	mov	%ebx, %ebx		/* the upper half is anything */
+	mov	$boot_stack_top, SP
+	xor	%ebp, %ebp
+	call_with_bx start_main
 
 start_ap_native:
 	mov	$1, %eax
 	lock xadd %eax, smp_next_cpu
 	cmp	smp_wanted, %eax
 	jae	3f
-	mov	cpus(, %eax, 4), %eax
-	mov	CPU_STACK_TOP(%eax), %esp
-	mov	smp_cr3, %ecx
-	mov	%ecx, %cr3
-	mov	smp_cr4, %ecx
-	mov	%ecx, %cr4
+	mov	cpus(, AX, POINTER_SIZE), BX
+	mov	CPU_STACK_TOP(BX), SP
+	mov	smp_cr3, AX
+	mov	AX, %cr3
+	mov	smp_cr4, AX
+	mov	AX, %cr4
 	xor	%ebp, %ebp
-	sub	$12, %esp
-	push	%eax
-	call	smp_ap_main
-#endif
+	call_with_bx smp_ap_main
 	/* More CPUs than the runner said: smp_start() notices the count. */
 3:	cli
 	hlt

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /* Touching pages, what should come of it, and saying what went wrong. */
+#include "access.h"
 #include "args.h"
 #include "context.h"
 #include "control.h"
@@ -36,17 +37,6 @@ static struct fault read_tag(ulong page, u32 *tag)
 		     : [page] "r"(page), [end] "i"(FRAME_LAST)
 		     : "memory");
 	*tag = first == last ? first : 0;
-	return fault;
-}
-
-static struct fault write_word(ulong address, u32 value)
-{
-	struct fault fault;
-
-	asm volatile(TRY("movl %[value], (%[address])")
-		     : TRY_RESULT(fault)
-		     : [value] "r"(value), [address] "r"(address)
-		     : "memory");
 	return fault;
 }
 
@@ -106,7 +96,7 @@ struct outcome access_page(ulong page, enum access access, unsigned int guess, u
 		outcome.fault = read_tag(page, &tag);
 		break;
 	case WRITE:
-		outcome.fault = write_word(page + FRAME_WORD(cpu), tokens[cpu]);
+		outcome.fault = try_write32(page + FRAME_WORD(cpu), tokens[cpu]);
 		break;
 	case FETCH:
 		outcome.fault = run_code(page, &tag);

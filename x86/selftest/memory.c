@@ -3,9 +3,9 @@
  * The page allocator, the page tables and the TLB: what tests of memory build on. SDM
  * volume 3A, "Paging", and there "Invalidation of TLBs and Paging-Structure Caches".
  */
+#include "access.h"
 #include "control.h"
 #include "cpuid.h"
-#include "extable.h"
 #include "page_alloc.h"
 #include "paging.h"
 #include "report.h"
@@ -113,28 +113,6 @@ static void test_high(void)
 
 SUBTEST("high-memory", test_high);
 
-static struct fault load(ulong address, ulong *value)
-{
-	struct fault fault;
-
-	asm volatile(TRY("mov (%[address]), %[value]")
-		     : TRY_RESULT(fault), [value] "+&r"(*value)
-		     : [address] "r"(address)
-		     : "memory");
-	return fault;
-}
-
-static struct fault store(ulong address, ulong value)
-{
-	struct fault fault;
-
-	asm volatile(TRY("mov %[value], (%[address])")
-		     : TRY_RESULT(fault)
-		     : [address] "r"(address), [value] "r"(value)
-		     : "memory");
-	return fault;
-}
-
 /* The level at which address is mapped; 0 if it is not. */
 static unsigned int mapped_at(ulong address)
 {
@@ -148,30 +126,30 @@ static void test_map(void)
 	ulong *page = page_alloc(), range = (ulong)virtual_range(2 * PAGE_SIZE, PAGE_SIZE),
 	      value = 0;
 
-	check_fault(load(range, &value), FAULT_PF(0), "range.not-present");
+	check_fault(try_read_word(range, &value), FAULT_PF(0), "range.not-present");
 	check_equal(mapped_at(range), 0, "range.walk");
 	check(virt_to_phys((void *)range) == ~0ull, "range.virt-to-phys");
 
 	*page = 1234;
 	page_map(range, (ulong)page, PAGE_SIZE, LEVEL_4K, PAGE_DEFAULT);
-	check_fault(load(range, &value), NO_FAULT, "map");
+	check_fault(try_read_word(range, &value), NO_FAULT, "map");
 	check_equal(value, 1234, "map.alias");
 	check_equal(mapped_at(range), LEVEL_4K, "map.walk");
 	check_equal(virt_to_phys((void *)(range + 8)), (ulong)page + 8, "map.virt-to-phys");
-	check_fault(load(range + PAGE_SIZE, &value), FAULT_PF(0), "map.next-page");
+	check_fault(try_read_word(range + PAGE_SIZE, &value), FAULT_PF(0), "map.next-page");
 
 	page_protect(range, PAGE_SIZE, 0, PTE_WRITABLE);
-	check_fault(store(range, 1), FAULT_PF(PF_PRESENT | PF_WRITE), "protect");
+	check_fault(try_write_word(range, 1), FAULT_PF(PF_PRESENT | PF_WRITE), "protect");
 	check_equal(last_cr2(), range, "protect.cr2");
 	check_equal(*page, 1234, "protect.unchanged");
 	page_protect(range, PAGE_SIZE, PTE_WRITABLE, 0);
-	check_fault(store(range, 5678), NO_FAULT, "protect.undone");
+	check_fault(try_write_word(range, 5678), NO_FAULT, "protect.undone");
 	check_equal(*page, 5678, "protect.written");
 
 	page_unmap(range, PAGE_SIZE);
-	check_fault(load(range, &value), FAULT_PF(0), "unmap");
+	check_fault(try_read_word(range, &value), FAULT_PF(0), "unmap");
 	page_guard((ulong)page);
-	check_fault(load((ulong)page, &value), FAULT_PF(0), "guard");
+	check_fault(try_read_word((ulong)page, &value), FAULT_PF(0), "guard");
 	page_protect((ulong)page, PAGE_SIZE, PTE_PRESENT, 0);
 	page_free(page);
 }
@@ -191,7 +169,7 @@ static void test_large(unsigned int level, ulong range)
 
 	page_map(range, ALIGN_DOWN((ulong)&marker, size), size, level, PAGE_DEFAULT);
 	check_equal(mapped_at(at), level, "walk");
-	check_fault(load(at, &value), NO_FAULT, "load");
+	check_fault(try_read_word(at, &value), NO_FAULT, "load");
 	check_equal(value, marker, "value");
 	check_equal(virt_to_phys((void *)at), (ulong)&marker, "virt-to-phys");
 
@@ -199,14 +177,14 @@ static void test_large(unsigned int level, ulong range)
 	tlb_flush();
 	check_equal(mapped_at(at), level - 1, "split.walk");
 	value = 0;
-	check_fault(load(at, &value), NO_FAULT, "split.load");
+	check_fault(try_read_word(at, &value), NO_FAULT, "split.load");
 	check_equal(value, marker, "split.value");
 	check_equal(virt_to_phys((void *)(range + size - 1)),
 		    ALIGN_DOWN((ulong)&marker, size) + size - 1, "split.last-byte");
 
 	*page_entry(at, level - 1) = 0;
 	tlb_flush_page((void *)at);
-	check_fault(load(at, &value), FAULT_PF(0), "hole");
+	check_fault(try_read_word(at, &value), FAULT_PF(0), "hole");
 	check_equal(mapped_at(ALIGN_DOWN(at, small) + small), level - 1, "hole.neighbour");
 	page_unmap(range, PAGE_SIZE);
 }
@@ -272,7 +250,8 @@ static void test_flush(const struct flush *flush)
 
 	*page_entry((ulong)range, LEVEL_4K) = 0;
 	flush->flush(range);
-	check_fault(load((ulong)range, &value), FAULT_PF(0), "%s.not-present", flush->name);
+	check_fault(try_read_word((ulong)range, &value), FAULT_PF(0), "%s.not-present",
+		    flush->name);
 	page_free(before);
 	page_free(after);
 }

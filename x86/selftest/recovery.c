@@ -3,6 +3,7 @@
  * Faults as values: the exception table (lib/x86/extable.h), the contexts (context.h) and
  * the handlers of tests (trap.h), and that nothing of it hangs on a segment register.
  */
+#include "access.h"
 #include "context.h"
 #include "control.h"
 #include "cpu.h"
@@ -21,25 +22,14 @@ static ulong not_present(void)
 	return page;
 }
 
-static struct fault try_load(ulong address, u32 *value)
-{
-	struct fault fault;
-
-	asm volatile(TRY("movl (%[address]), %[value]")
-		     : TRY_RESULT(fault), [value] "+&r"(*value)
-		     : [address] "r"(address)
-		     : "memory");
-	return fault;
-}
-
 static void test_table(void)
 {
 	ulong bad = not_present();
 	u32 memory = 0x12345678, value = 0;
 
-	check_fault(try_load((ulong)&memory, &value), NO_FAULT, "no-fault");
+	check_fault(try_read32((ulong)&memory, &value), NO_FAULT, "no-fault");
 	check_equal(value, 0x12345678, "value");
-	check_fault(try_load(bad, &value), FAULT_PF(0), "fault");
+	check_fault(try_read32(bad, &value), FAULT_PF(0), "fault");
 	check_equal(value, 0x12345678, "value-kept");
 	check_equal(last_cr2(), bad, "cr2");
 	check_equal(last_trap()->vector, VECTOR_PF, "frame.vector");
@@ -129,7 +119,7 @@ SUBTEST("extable-sorted", test_sorted);
 static ulong try_in_ring3(ulong address)
 {
 	u32 value = 0;
-	struct fault fault = try_load(address, &value);
+	struct fault fault = try_read32(address, &value);
 
 	return fault_raised(fault) ? fault.value : value;
 }
