@@ -89,13 +89,5 @@ if [[ ${1:-} == --worker && -r ${2:-}/state ]]; then
 	worker_main "$3"
 	exit
 fi
-# A worker of -j (scripts/parallel.bash): --worker FOLDER RUN.
-if [[ ${1:-} == --worker && -r ${2:-}/state ]]; then
-	WORK=$2 WORKER=yes
-	# shellcheck source=/dev/null
-	. "$WORK/state"
-	worker_main "$3"
-	exit
-fi
 main "$@"
 exit

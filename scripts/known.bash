@@ -181,3 +181,42 @@ known_read()
 		known_complete
 	done
 }
+
+# Reads the tree's own folder, and keeps what was read beside the images: taking
+# a thousand lines apart costs more than starting a guest. What is kept holds as long as
+# the same files are there and none is newer. Nothing else may have been read before.
+known_read_cached()
+{
+	local folder=$1 cache=$BUILD_DIR/.known files=("$1"/*.cfg) file fresh=yes
+
+	if [[ -r $cache ]]; then
+		for file in "${files[@]}" "$SRCDIR"/scripts/{known,config}.bash; do
+			[[ $cache -nt $file ]] || fresh=
+		done
+		if [[ $fresh ]]; then
+			KNOWN_FILES=
+			# shellcheck source=/dev/null
+			. "$cache"
+			[[ $KNOWN_FILES != "${files[*]}" ]] || return 0
+			KNOWN_ENTRIES=() KNOWN=()
+		fi
+	fi
+	known_read "$folder"
+	known_keep "$cache" "${files[*]}"
+}
+
+# A build folder that cannot be written to costs time, nothing else.
+known_keep()
+{
+	local cache=$1 names=$2 text
+
+	[[ -w $BUILD_DIR ]] || return 0
+	text=$(declare -p KNOWN_ENTRIES KNOWN)
+	text=${text/#declare -/declare -g}
+	text=${text/$'\n'declare -A KNOWN/$'\n'declare -gA KNOWN}
+	if { printf '%s\nKNOWN_FILES=%q\n' "$text" "$names" >"$cache.$$"; } 2>/dev/null; then
+		mv -f "$cache.$$" "$cache"
+	else
+		rm -f "$cache.$$"
+	fi
+}

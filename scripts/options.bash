@@ -169,7 +169,11 @@ config_load()
 		elif [[ ! -d $dir/known ]]; then
 			die "$dir: neither unittests.cfg nor known/ there"
 		fi
-		known_read "$dir/known"
+		if [[ $dir == "$SRCDIR" ]]; then
+			known_read_cached "$dir/known"
+		else
+			known_read "$dir/known"
+		fi
 	done
 }
 
