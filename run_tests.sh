@@ -55,6 +55,7 @@ main()
 		die "setup failed"
 	fi
 	build_find
+	build_ask
 	config_load
 	host_facts
 	build_update
@@ -63,6 +64,7 @@ main()
 		list_runs
 		exit 0
 	fi
+	images_measure
 	log_create
 	vmm_choose
 	output_init

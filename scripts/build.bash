@@ -76,11 +76,30 @@ build_elsewhere()
 
 build_configure()
 {
+	local -a log
+
 	if ! (cd "$MAKE_DIR" && "$SRCDIR/configure") >"$WORK/configure.log" 2>&1; then
-		cat "$WORK/configure.log" >&2
+		mapfile -t log <"$WORK/configure.log"
+		# What is missing is one line, and says all.
+		((${#log[@]} != 1)) || die "${log[0]}"
+		printf '%s\n' "${log[@]}" >&2
 		die "configure failed"
 	fi
 	config_read "$MAKE_DIR/config.mk"
+}
+
+# Asks make whether the images are up to date, in the background: config_load has
+# work to do in the meantime.
+build_ask()
+{
+	[[ $MAKE_DIR ]] || return 0
+	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+	if ! type -P make >/dev/null; then
+		missing_tool make
+		exit_cannot_run
+	fi
+	make -q -s -C "$MAKE_DIR" all >/dev/null 2>&1 &
+	MAKE_PID=$!
 }
 
 # Brings the images up to date; nothing is printed unless it fails. Two runners
@@ -90,12 +109,7 @@ build_update()
 	local status=0
 
 	[[ $MAKE_DIR ]] || return 0
-	unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-	if ! type -P make >/dev/null; then
-		missing_tool make
-		exit_cannot_run
-	fi
-	make -q -s -C "$MAKE_DIR" all >/dev/null 2>&1 || status=$?
+	wait "$MAKE_PID" || status=$?
 	((status)) || return 0
 	if [[ ! -w $MAKE_DIR ]]; then
 		((status == 1)) && note "the build is out of date, and $MAKE_DIR is read-only: used as it is"

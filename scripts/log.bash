@@ -28,12 +28,25 @@ run_log_console()
 	for ((number = 0; number < RUN_STARTS; number++)); do
 		dir=$RUN_DIR/$number
 		((RUN_STARTS == 1)) || printf '# trapline: start %s\n' "$number" || return
-		[[ ! -s $dir/log ]] || cat "$dir/log" || return
+		[[ ! -s $dir/log ]] || print_file "$dir/log" || return
 		if [[ -s $dir/stderr && ($OPT_VMM != bochs || $VERDICT != PASS) ]]; then
 			printf '# trapline: the VMM wrote to stderr\n'
 			head -c 65536 "$dir/stderr" || return
 		fi
 	done
+}
+
+# A short file without starting a command.
+print_file()
+{
+	local -a lines
+
+	mapfile -n 500 lines <"$1"
+	if ((${#lines[@]} < 500)); then
+		printf '%s' "${lines[@]}"
+	else
+		cat "$1"
+	fi
 }
 
 run_log_facts()

@@ -87,7 +87,7 @@ run_prepare()
 	local run=$1 stanza=${RUN_STANZA[$1]} mode=${RUN_MODE[$1]} index glob
 
 	RUN_NAME=$run RUN_DIR=$WORK/runs/$run
-	mkdir -p "$RUN_DIR" 2>/dev/null || return 1
+	mkdir -p "$RUN_DIR/0" 2>/dev/null || return 1
 	image_base "$stanza" "$mode"
 	RUN_BASE=$IMAGE_BASE
 	RUN_TRAIL='' RUN_STARTS=0 RUN_ERRORS=() RUN_STRUCK=()
@@ -159,7 +159,7 @@ run_starts()
 
 	while ((${#left[@]})); do
 		dir=$RUN_DIR/$((RUN_STARTS++))
-		if ! mkdir -p "$dir" || ! run_image "$dir" "${left[@]}"; then
+		if ! run_folder "$dir" || ! run_image "$dir" "${left[@]}"; then
 			RUN_BROKEN="cannot write the image to $WORK (is there space left?)"
 			return
 		fi
@@ -231,11 +231,17 @@ run_image()
 		return
 	fi
 	RUN_IMAGE=$dir/rom
-	cp -- "$RUN_BASE.rom" "$RUN_IMAGE" 2>/dev/null || return 1
-	chmod u+w "$RUN_IMAGE" 2>/dev/null
-	size=$(stat -c %s "$RUN_IMAGE") || return 1
+	cp --no-preserve=mode -- "$RUN_BASE.rom" "$RUN_IMAGE" 2>/dev/null || return 1
+	size=${IMAGE_SIZE[$RUN_BASE]:-}
+	[[ $size ]] || size=$(stat -c %s "$RUN_IMAGE") || return 1
 	printf '%s\0' "$RUN_ARGUMENTS" |
 		dd of="$RUN_IMAGE" bs=2048 seek=$((size / 2048 - 2)) conv=notrunc status=none 2>/dev/null
+}
+
+# The first start's is made with the run's: each command costs as much as a tenth of a guest.
+run_folder()
+{
+	[[ -d $1 ]] || mkdir -p "$1"
 }
 
 # 0 1 2 5 as "0-2,5": sets RANGES.
@@ -258,6 +264,20 @@ index_ranges()
 	RANGES=${RANGES#,}
 }
 
+# What a guest wrote, with NULs as \001, and a line that ends it. A short one without NULs
+# is read here: a command less.
+run_console()
+{
+	local LC_ALL=C text
+
+	if ! IFS= read -r -d '' -n 65536 text <"$1" && ((${#text} < 65536)); then
+		printf '%s' "$text"
+	else
+		tr '\000' '\001' <"$1"
+	fi
+	printf '\001end\n'
+}
+
 # Reads what a start wrote: sets SEEN, adds to the run's totals, turns a clean
 # end into what the guest's own words make of it.
 run_judge()
@@ -277,7 +297,7 @@ run_judge()
 		else
 			SEEN[$key]=$value
 		fi
-	done < <({ LC_ALL=C tr '\000' '\001' <"$dir/console"; printf '\001end\n'; } |
+	done < <(run_console "$dir/console" |
 		LC_ALL=C awk -v nonce="$RUN_NONCE" -v verbose="${OPT_VERBOSE:+1}" -v cap="$LOG_CAP" \
 			-v log_path="$dir/log" -v records="$RUN_DIR/records" -v plan_path="$dir/plan" \
 			-f "$SRCDIR/scripts/judge.awk" 2>/dev/null)
