@@ -158,11 +158,10 @@ known_applies()
 # Whether a text matches one of several blank-separated globs.
 known_any()
 {
-	local glob
-	local -a globs
+	local - glob
 
-	read -ra globs <<<"$1"
-	for glob in "${globs[@]}"; do
+	set -f # split into words, but not into file names
+	for glob in $1; do
 		# shellcheck disable=SC2053
 		[[ $2 == $glob ]] && return 0
 	done
