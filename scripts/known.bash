@@ -207,9 +207,13 @@ known_read_cached()
 # A build folder that cannot be written to costs time, nothing else.
 known_keep()
 {
-	local cache=$1 names=$2 text
+	local cache=$1 names=$2 text entry
 
 	[[ -w $BUILD_DIR ]] || return 0
+	# What is there for people alone is checked by now, and not asked for again.
+	for entry in "${KNOWN_ENTRIES[@]}"; do
+		unset "KNOWN[$entry why]" "KNOWN[$entry manual]" "KNOWN[$entry ref]"
+	done
 	text=$(declare -p KNOWN_ENTRIES KNOWN)
 	text=${text/#declare -/declare -g}
 	text=${text/$'\n'declare -A KNOWN/$'\n'declare -gA KNOWN}

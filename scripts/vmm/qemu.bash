@@ -132,7 +132,7 @@ qemu_refuses()
 qemu_command()
 {
 	local stanza=$1 dir=$2
-	local accel=${RUN_FACTS[accel]} machine=${RUN_FACTS[machine]} cpu features
+	local accel=${RUN_FACTS[accel]} machine=${RUN_FACTS[machine]} cpu features props=${ACCEL_PROPS:-}
 
 	cpu=${CFG["$stanza cpu"]:-}
 	if [[ ! $cpu ]]; then
@@ -141,9 +141,11 @@ qemu_command()
 	fi
 	features=${CFG["$stanza cpu_features"]:-}
 	qemu_dropped_features
+	# Room for 1 GiB of translated code, the default, takes longer to set up than to use.
+	[[ $accel != tcg || $props ]] || props=tb-size=32
 	QEMU_ARGV=(
 		-nodefaults -no-user-config -display none
-		-machine "$machine" -accel "$accel${ACCEL_PROPS:+,$ACCEL_PROPS}"
+		-machine "$machine" -accel "$accel${props:+,$props}"
 		-cpu "$cpu${features:+,$features}" -smp "$RUN_CPUS" -m "$((RUN_MEM >> 20))"
 		-device "isa-debug-exit,iobase=0xf4,iosize=4"
 		-chardev "file,id=console,path=${dir//,/,,}/console" -serial chardev:console
