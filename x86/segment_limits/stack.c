@@ -155,8 +155,8 @@ static void probe_offset(struct probe *probe, u32 offset)
 		open_faults += fault_raised(got);
 	} else {
 		tally_add(verdict == WITHIN ? &probe->within : &probe->beyond,
-			  find_problem(probe, &before, &after, expected, got), "%pe at %#x in %s",
-			  &expected, offset, probe->row);
+			  find_problem(probe, &before, &after, expected, got), "%pe at %#x",
+			  &expected, offset);
 	}
 	memory_restore();
 }
@@ -204,14 +204,15 @@ static void test_operation(const struct operation *operation, bool emulated)
 
 		probe.row = row->name;
 		probe.segment = row->segment;
-		probe.within = (struct tally){ 0 };
+		probe.within = probe.beyond = (struct tally){ 0 };
 		probe_around(&probe, row->segment.limit);
 		if (bound != row->segment.limit)
 			probe_around(&probe, bound);
 		if (probe.within.count)
 			check_tally(&probe.within, "%s.within", row->name);
+		if (probe.beyond.count)
+			check_tally(&probe.beyond, "%s.beyond", row->name);
 	}
-	check_tally(&probe.beyond, "beyond");
 }
 
 static void test(const struct operation *operation, unsigned int count)
