@@ -155,7 +155,7 @@ page_is_current()
 # Whether the pages are what generate would write; needs the images.
 check_pages()
 {
-	local root=$1 test modes
+	local root=$1 test modes page
 
 	while read -r test modes; do
 		if [[ ! -f $root/docs/tests/$test.md ]]; then
@@ -166,6 +166,13 @@ check_pages()
 			problem "docs/tests/$test.md: out of date: run scripts/docs.sh generate"
 		fi
 	done < <(tests "$root")
+	for page in "$root"/docs/tests/*.md; do
+		test=${page##*/}
+		test=${test%.md}
+		if [[ $test != README ]] && ! tests "$root" | grep -q "^$test "; then
+			problem "docs/tests/$test.md: there is no test $test"
+		fi
+	done
 }
 
 # The text rules, over all pages at once: links, anchors, references, files named.

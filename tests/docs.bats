@@ -128,3 +128,8 @@ check_finds()
 		[[ $help == *"$option"* ]]
 	done
 }
+
+@test "docs: a page whose test is gone" {
+	: >"$TREE/docs/tests/past.md"
+	check_finds "docs/tests/past.md: there is no test past"
+}

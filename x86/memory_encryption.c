@@ -29,6 +29,7 @@ TEST_MANUAL("APM volume 2, 7.10 \"Secure Memory Encryption\"");
 TEST_MANUAL("APM volume 2, 15.34 \"Secure Encrypted Virtualization\"");
 TEST_MANUAL("APM volume 3, appendix E.4.17 \"Function 8000_001Fh\"");
 TEST_MANUAL("SDM volume 3A, \"Page-Fault Exceptions\" (RSVD)");
+TEST_GUARDS("AMD memory encryption promised in documentation that no test held the machine to");
 
 /* Bits of an entry's address that a C-bit can be: it lies above 4 GiB and within the entry. */
 #define LOWEST_C_BIT  32
