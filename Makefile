@@ -76,19 +76,22 @@ LD_x86_64	:= -m elf_x86_64
 LD_pae		:= -m elf_i386
 LD_i386		:= -m elf_i386
 
-LIB_SOURCES	:= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/lib/*.c $(srcdir)/lib/x86/*.c \
-			$(srcdir)/lib/x86/*.S))
+LIB_SOURCES	:= $(patsubst $(srcdir)/%,%,$(wildcard $(addprefix $(srcdir)/lib/,*.c x86/*.[cS] \
+			x86/l2/*.[cS] x86/svm/*.[cS] x86/vmx/*.[cS])))
 # The linker script is not an object, and rom.S and start.S are linked by name.
 LIB_SOURCES	:= $(filter-out %.lds.S %/rom.S %/start.S,$(LIB_SOURCES))
 
-# A test is one file or a folder of files, in x86/ or (the runner's) tests/guests/.
+# An image is MODE/TEST. A test is one file or a folder of files, in x86/ (a TEST like
+# svm/state in a folder of its own there) or in the runner's tests/guests/.
+mode_of		= $(firstword $(subst /, ,$(1)))
+test_of		= $(patsubst $(call mode_of,$(1))/%,%,$(1))
 test_sources	= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/x86/$(1).c $(srcdir)/x86/$(1)/*.[cS] \
 			$(srcdir)/tests/guests/$(1).c))
 objects		= $(addsuffix .o,$(addprefix $(B)/$(1)/,$(basename $(2))))
 
 # A file that is gone must leave the images too, as when bisecting: what is linked
 # depends on the list of all sources, which is rewritten when it has changed.
-ALL_SOURCES := $(sort $(LIB_SOURCES) $(foreach image,$(SUITE) $(GUESTS),$(call test_sources,$(notdir $(image)))))
+ALL_SOURCES := $(sort $(LIB_SOURCES) $(foreach image,$(SUITE) $(GUESTS),$(call test_sources,$(call test_of,$(image)))))
 ifneq ($(ALL_SOURCES),$(file <$(B)/sources))
 $(shell mkdir -p $(B))
 $(file >$(B)/sources,$(ALL_SOURCES))
@@ -98,7 +101,7 @@ endif
 define mode_rules
 $(B)/$(1)/lib.a: $(call objects,$(1),$(LIB_SOURCES)) $(B)/sources
 	$$(call say,AR,$$@)
-	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$(filter %.o,$$^)
+	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 
 $(B)/$(1)/image.lds: $(srcdir)/lib/x86/image.lds.S $$(wildcard config.mk) | $(B)/$(1)/lib/x86/
 	$$(Q)$$(CC) $$(FLAGS_$(1)) -DROM_SIZE=$$(ROM_SIZE) -E -P -x assembler-with-cpp $$< -o $$@
@@ -125,7 +128,7 @@ $(B)/$(1)/$(2).elf: $(call objects,$(1),lib/x86/start.S lib/x86/rom.S $(call tes
 OBJECTS += $(call objects,$(1),$(call test_sources,$(2)))
 endef
 $(foreach image,$(sort $(SUITE) $(GUESTS)),\
-	$(eval $(call image_rules,$(patsubst %/,%,$(dir $(image))),$(notdir $(image)))))
+	$(eval $(call image_rules,$(call mode_of,$(image)),$(call test_of,$(image)))))
 
 # The .info file comes first: whoever sees a new .rom has its declaration.
 $(B)/%.rom: $(B)/%.elf
@@ -135,7 +138,7 @@ $(B)/%.rom: $(B)/%.elf
 	$(Q)$(OBJCOPY) -O binary -R .bss -R .trapline --gap-fill 0xff $< $@
 
 OBJECTS += $(foreach mode,$(MODES),$(call objects,$(mode),$(LIB_SOURCES) lib/x86/start.S lib/x86/rom.S))
-DIRS	:= $(sort $(dir $(OBJECTS)))
+DIRS	:= $(sort $(dir $(OBJECTS) $(SUITE:%=$(B)/%) $(GUESTS:%=$(B)/%)))
 dirs: | $(DIRS)
 .PHONY: dirs
 $(sort $(DIRS) $(foreach mode,$(MODES),$(B)/$(mode)/lib/x86/)):
@@ -184,7 +187,7 @@ bench: all
 prefix	?= /usr/local
 SHARE	= $(DESTDIR)$(prefix)/share/trapline
 install: all
-	$(Q)mkdir -p $(DESTDIR)$(prefix)/bin $(MODES:%=$(SHARE)/build/%)
+	$(Q)mkdir -p $(DESTDIR)$(prefix)/bin $(sort $(dir $(SUITE:%=$(SHARE)/build/%)))
 	$(Q)cd $(srcdir) && cp -r run_tests.sh scripts known unittests.cfg $(SHARE)
 	$(Q)for image in $(SUITE); do \
 		cp $(B)/$$image.rom $(B)/$$image.elf $(B)/$$image.info $(SHARE)/build/$${image%/*} || exit; \

@@ -10,7 +10,7 @@ declare -gA CFG=()
 
 # Keys of a stanza and how a value is checked.
 readonly -A CFG_KEYS=(
-	[file]=word [mode]=modes [kind]=kind [arch]=arch
+	[file]=image [mode]=modes [kind]=kind [arch]=arch
 	[smp]=smp [mem]=size [machine]=text [accel]=accel
 	[cpu]=word [cpu_features]=word [bochs_cpu]=word
 	[test_args]=text [qemu_params]=params [extra_params]=params
@@ -102,6 +102,9 @@ cfg_value()
 	case $type in
 	word)
 		[[ $value =~ ^[A-Za-z0-9_.,=+-]+$ ]]
+		;;
+	image)
+		[[ $value =~ ^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$ ]]
 		;;
 	modes)
 		modes_valid "$value"

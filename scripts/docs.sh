@@ -31,10 +31,23 @@ problem()
 # "TEST MODE..." for each image of unittests.cfg, in its order.
 tests()
 {
-	awk -f "$SRCDIR/scripts/images.awk" "$1/unittests.cfg" | awk -F / '
-		!($2 in modes) { order[++n] = $2 }
-		{ modes[$2] = modes[$2] " " $1 }
+	awk -f "$SRCDIR/scripts/images.awk" "$1/unittests.cfg" | awk '
+		{ mode = test = $1; sub(/\/.*/, "", mode); sub(/^[^\/]*\//, "", test) }
+		!(test in modes) { order[++n] = test }
+		{ modes[test] = modes[test] " " mode }
 		END { for (i = 1; i <= n; i++) print order[i] modes[order[i]] }'
+}
+
+# Sets PAGE to the name of a test's page, without its suffix: all pages lie in one folder.
+page_name()
+{
+	PAGE=${1//\//_}
+}
+
+# Whether a page is that of a test of unittests.cfg.
+page_has_test()
+{
+	tests "$1" | tr / _ | grep -q "^$2 "
 }
 
 # The source file of a test that holds its declaration.
@@ -124,21 +137,22 @@ generate()
 		printf '<!-- Written by scripts/docs.sh from unittests.cfg. -->\n# Tests\n\n'
 	} >"$dir/README.md.new"
 	while read -r test modes; do
+		page_name "$test"
 		# shellcheck disable=SC2086 # modes are words
-		page "$test" $modes >"$dir/$test.md.new" || {
+		page "$test" $modes >"$dir/$PAGE.md.new" || {
 			problem "$test: no source with TEST_SUMMARY under x86/"
-			rm -f "$dir/$test.md.new"
+			rm -f "$dir/$PAGE.md.new"
 			continue
 		}
-		mv "$dir/$test.md.new" "$dir/$test.md"
-		printf -- '- [%s](%s.md): %s\n' "$test" "$test" \
+		mv "$dir/$PAGE.md.new" "$dir/$PAGE.md"
+		printf -- '- [%s](%s.md): %s\n' "$test" "$PAGE" \
 			"$(info "build/${modes%% *}/$test.info" summary)" >>"$dir/README.md.new"
 	done < <(tests "$SRCDIR")
 	mv "$dir/README.md.new" "$dir/README.md"
 	for stale in "$dir"/*.md; do
 		test=${stale##*/}
 		test=${test%.md}
-		[[ $test == README ]] || tests "$SRCDIR" | grep -q "^$test " || rm -f "$stale"
+		[[ $test == README ]] || page_has_test "$SRCDIR" "$test" || rm -f "$stale"
 	done
 }
 
@@ -149,7 +163,7 @@ page_is_current()
 
 	read -ra modes <<<"$2"
 	[[ -f build/${modes[0]}/$test.info ]] || return 0
-	page "$test" "${modes[@]}" | cmp -s - "$SRCDIR/docs/tests/$test.md"
+	page "$test" "${modes[@]}" | cmp -s - "$SRCDIR/docs/tests/$PAGE.md"
 }
 
 # Whether the pages are what generate would write; needs the images.
@@ -158,18 +172,19 @@ check_pages()
 	local root=$1 test modes page
 
 	while read -r test modes; do
-		if [[ ! -f $root/docs/tests/$test.md ]]; then
-			problem "docs/tests/$test.md: missing: the test $test has no page"
-		elif ! grep -q "]($test.md)" "$root/docs/tests/README.md"; then
+		page_name "$test"
+		if [[ ! -f $root/docs/tests/$PAGE.md ]]; then
+			problem "docs/tests/$PAGE.md: missing: the test $test has no page"
+		elif ! grep -q "]($PAGE.md)" "$root/docs/tests/README.md"; then
 			problem "docs/tests/README.md: does not list $test"
 		elif [[ $root == "$SRCDIR" ]] && ! page_is_current "$test" "$modes"; then
-			problem "docs/tests/$test.md: out of date: run scripts/docs.sh generate"
+			problem "docs/tests/$PAGE.md: out of date: run scripts/docs.sh generate"
 		fi
 	done < <(tests "$root")
 	for page in "$root"/docs/tests/*.md; do
 		test=${page##*/}
 		test=${test%.md}
-		if [[ $test != README ]] && ! tests "$root" | grep -q "^$test "; then
+		if [[ $test != README ]] && ! page_has_test "$root" "$test"; then
 			problem "docs/tests/$test.md: there is no test $test"
 		fi
 	done
