@@ -57,8 +57,11 @@ images_of = $(shell awk -f $(srcdir)/scripts/images.awk $(1))
 SUITE	:= $(call images_of,$(srcdir)/unittests.cfg)
 GUESTS	:= $(call images_of,$(wildcard $(srcdir)/tests/guests/unittests.cfg))
 
-all: $(SUITE:%=$(B)/%.rom)
-guests: $(GUESTS:%=$(B)/%.rom)
+# What changes how everything is built.
+SETTINGS := $(srcdir)/Makefile $(wildcard config.mk)
+
+all: $(foreach suffix,rom elf,$(SUITE:%=$(B)/%.$(suffix)))
+guests: $(foreach suffix,rom elf,$(GUESTS:%=$(B)/%.$(suffix)))
 
 CFLAGS	?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) -ffreestanding -fno-pic -fno-stack-protector \
@@ -103,14 +106,14 @@ $(B)/$(1)/lib.a: $(call objects,$(1),$(LIB_SOURCES)) $(B)/sources
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) qcs $$@ $$(filter %.o,$$^)
 
-$(B)/$(1)/image.lds: $(srcdir)/lib/x86/image.lds.S $$(wildcard config.mk) | $(B)/$(1)/lib/x86/
+$(B)/$(1)/image.lds: $(srcdir)/lib/x86/image.lds.S $$(SETTINGS) | $(B)/$(1)/lib/x86/
 	$$(Q)$$(CC) $$(FLAGS_$(1)) -DROM_SIZE=$$(ROM_SIZE) -E -P -x assembler-with-cpp $$< -o $$@
 
-$(B)/$(1)/%.o: $(srcdir)/%.c $$(wildcard config.mk) | dirs
+$(B)/$(1)/%.o: $(srcdir)/%.c $$(SETTINGS) | dirs
 	$$(call say,CC,$$@)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(FLAGS_$(1)) -DTEST_NAME='"$$(TEST_NAME)"' -c -o $$@ $$<
 
-$(B)/$(1)/%.o: $(srcdir)/%.S $$(wildcard config.mk) | dirs
+$(B)/$(1)/%.o: $(srcdir)/%.S $$(SETTINGS) | dirs
 	$$(call say,AS,$$@)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
@@ -120,10 +123,10 @@ $(foreach mode,$(MODES),$(eval $(call mode_rules,$(mode))))
 define image_rules
 $(call objects,$(1),$(call test_sources,$(2))): TEST_NAME := $(2)
 $(B)/$(1)/$(2).elf: $(call objects,$(1),lib/x86/start.S lib/x86/rom.S $(call test_sources,$(2))) \
-		$(B)/$(1)/lib.a $(B)/$(1)/image.lds $(B)/sources
+		$(B)/$(1)/lib.a $(B)/$(1)/image.lds $(B)/sources $(SETTINGS)
 	$$(call say,LD,$$@)
 	$$(if $(call test_sources,$(2)),,@echo 'unittests.cfg: no source x86/$(2).c' >&2; exit 1)
-	$$(Q)$$(LD) $(LD_$(1)) -nostdlib -static --gc-sections -z max-page-size=4096 \
+	$$(Q)$$(LD) $(LD_$(1)) -nostdlib -static --gc-sections -z max-page-size=64 \
 		-z noexecstack --no-warn-rwx-segments -T $(B)/$(1)/image.lds -o $$@ $$(filter %.o %.a,$$^)
 OBJECTS += $(call objects,$(1),$(call test_sources,$(2)))
 endef
@@ -157,11 +160,11 @@ $(B)/unit/%: $(B)/unit/%.o $(B)/unit/tap.o $(B)/unit/guest.o
 	$(Q)$(CC) -no-pie -Wl,--gc-sections -o $@ $^
 $(B)/unit/guest.o: $(UNIT_LIB:%.c=$(B)/unit/%.o)
 	$(Q)$(LD) -r -o $@ $^ && $(OBJCOPY) --prefix-symbols=guest_ $@
-$(B)/unit/lib/%.o: $(srcdir)/lib/%.c $(wildcard config.mk) | $(B)/unit/lib/x86/
+$(B)/unit/lib/%.o: $(srcdir)/lib/%.c $(SETTINGS) | $(B)/unit/lib/x86/
 	$(call say,CC,$@)
 	$(Q)$(CC) $(UNIT_FLAGS) -ffreestanding -fno-stack-protector -I$(srcdir)/lib \
 		-I$(srcdir)/lib/x86 -Wno-unused-parameter -c -o $@ $<
-$(B)/unit/%.o: $(srcdir)/tests/unit/%.c $(wildcard config.mk) | $(B)/unit/lib/x86/
+$(B)/unit/%.o: $(srcdir)/tests/unit/%.c $(SETTINGS) | $(B)/unit/lib/x86/
 	$(call say,CC,$@)
 	$(Q)$(CC) $(UNIT_FLAGS) -iquote $(srcdir) -iquote $(srcdir)/lib \
 		-iquote $(srcdir)/lib/x86 -c -o $@ $<

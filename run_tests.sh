@@ -64,7 +64,6 @@ main()
 		list_runs
 		exit 0
 	fi
-	images_measure
 	log_create
 	vmm_choose
 	output_init

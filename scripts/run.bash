@@ -215,7 +215,7 @@ run_struck()
 # RUN_NONCE and RUN_ARGUMENTS.
 run_image()
 {
-	local dir=$1 size
+	local dir=$1
 	shift
 
 	printf -v RUN_NONCE '%08x%08x' $((SRANDOM | 0x10000000)) "$SRANDOM"
@@ -232,10 +232,8 @@ run_image()
 	fi
 	RUN_IMAGE=$dir/rom
 	cp --no-preserve=mode -- "$RUN_BASE.rom" "$RUN_IMAGE" 2>/dev/null || return 1
-	size=${IMAGE_SIZE[$RUN_BASE]:-}
-	[[ $size ]] || size=$(stat -c %s "$RUN_IMAGE") || return 1
-	printf '%s\0' "$RUN_ARGUMENTS" |
-		dd of="$RUN_IMAGE" bs=2048 seek=$((size / 2048 - 2)) conv=notrunc status=none 2>/dev/null
+	# Opened for reading as well, the file keeps the rest of its bytes.
+	printf '%s\0' "$RUN_ARGUMENTS" 2>/dev/null 1<>"$RUN_IMAGE"
 }
 
 # The first start's is made with the run's: each command costs as much as a tenth of a guest.

@@ -213,21 +213,3 @@ list_runs()
 		done
 	done
 }
-
-# Bytes of each run's ROM image, by its path without the suffix: one command for all.
-declare -gA IMAGE_SIZE=()
-
-images_measure()
-{
-	local run size image
-	local -a roms=()
-
-	[[ $OPT_BOOT == rom ]] || return 0
-	for run in "${RUNS[@]}"; do
-		image_base "${RUN_STANZA[$run]}" "${RUN_MODE[$run]}"
-		roms+=("$IMAGE_BASE.rom")
-	done
-	while read -r size image; do
-		IMAGE_SIZE[${image%.rom}]=$size
-	done < <(stat -L -c '%s %n' -- "${roms[@]}" 2>/dev/null)
-}

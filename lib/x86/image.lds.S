@@ -21,10 +21,12 @@ ENTRY(start32)
 PHDRS {
 	program PT_LOAD FLAGS(7);
 	zero PT_LOAD FLAGS(6);
+	args PT_LOAD FLAGS(4);
 	rom PT_LOAD FLAGS(5);
 }
 
-rom_program = ROM_END - ROM_SIZE;
+rom_start = ROM_END - ROM_SIZE;
+rom_program = rom_start + 2048;
 
 SECTIONS {
 	.image PROGRAM : AT(rom_program) {
@@ -58,6 +60,10 @@ SECTIONS {
 		image_end = .;
 	} :zero
 
+	.rom_args rom_start : AT(rom_start) {
+		KEEP(*(.rom_args))
+	} :args
+
 	.rom (ROM_END - 0x1000) : AT(ROM_END - 0x1000) {
 		KEEP(*(.rom))
 	} :rom
@@ -68,5 +74,5 @@ SECTIONS {
 
 image_size_in_dwords = (image_load_end - image_start) / 4;
 bss_size_in_dwords = (bss_end - bss_start) / 4;
-ASSERT(image_load_end - image_start <= ROM_SIZE - 0x1000,
+ASSERT(image_load_end - image_start <= ROM_SIZE - 0x1800,
        "the program is larger than its ROM: raise ROM_SIZE")

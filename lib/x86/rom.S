@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The last page of the ROM: the argument block, the way from the reset vector
- * to 32-bit protected mode, and the copy of the program from ROM to RAM.
+ * The ends of the ROM: the argument block, with which it begins; and its last page, the way from
+ * the reset vector to 32-bit protected mode, and the copy of the program from ROM to RAM.
  */
 #include "control.h"
 #include "selectors.h"
 
 #define ROM_SEGMENT_OFFSET 0xf000 /* of the ROM's last page, in CS after reset */
 
-	.section .rom, "ax"
+	.section .rom_args, "a"
 	.globl	rom_args
 rom_args:
 	.asciz	"trapline"
-	.org	2048
+	.org	2048, 0
 
+	.section .rom, "ax"
+rom_page:
 	.code16
 rom_start16:
 	cli
 	cld
-	lgdtl	%cs:(ROM_SEGMENT_OFFSET + rom_gdt_pointer - rom_args)
+	lgdtl	%cs:(ROM_SEGMENT_OFFSET + rom_gdt_pointer - rom_page)
 	mov	%cr0, %eax
 	or	$CR0_PE, %eax
 	and	$~(CR0_CD | CR0_NW), %eax

@@ -20,7 +20,7 @@ read_arguments()
 
 	arguments=${2:-}
 	if [[ $image ]]; then
-		IFS= read -r -d '' arguments < <(tail -c 4096 -- "$image")
+		IFS= read -r -d '' arguments <"$image"
 	fi
 	for word in $arguments; do
 		key=${word%%=*} value=${word#*=}
