@@ -95,6 +95,16 @@ function rules_for(id, kind,	n, i, list, hits)
 	return hits + 0
 }
 
+# An entry covers a check that failed, or a subtest that struck; the first ones are kept to
+# be named.
+function cover(r, id)
+{
+	if (++covered[r] <= shown)
+		names[r] = names[r] (covered[r] > 1 ? ", " : ": ") id
+	else if (covered[r] == shown + 1)
+		names[r] = names[r] ", ..."
+}
+
 function show_fail(id, text)
 {
 	failed++
@@ -170,7 +180,7 @@ $1 == "F" {
 		known++
 		failing[$2] = 1
 		for (r in hit)
-			covered[r]++
+			cover(r, $2)
 	}
 	next
 }
@@ -190,7 +200,7 @@ $1 == "X" {
 		known++
 		failing[$2] = 1
 		for (r in hit)
-			covered[r]++
+			cover(r, $2)
 	} else {
 		print "unexpected_" $3 "\t" $2
 	}
@@ -208,9 +218,9 @@ END {
 			continue
 		}
 		if (covered[r] > rule_count[r])
-			print "off\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r]
+			print "off\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] names[r]
 		else if (covered[r] < rule_count[r] && rule_observed(r))
-			print "xpass\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] + 0
+			print "xpass\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] + 0 names[r]
 	}
 	for (i = 1; i <= exacts; i++) {
 		r = exact_rule[i]
