@@ -62,6 +62,7 @@ main()
 	select_runs
 	if [[ $OPT_LIST ]]; then
 		list_runs
+		[[ ! $OUTPUT_LOST ]] || die "$OUTPUT_LOST"
 		exit 0
 	fi
 	log_create

@@ -203,13 +203,13 @@ list_runs()
 
 	for run in "${RUNS[@]}"; do
 		if [[ ! $OPT_VERBOSE ]]; then
-			printf '%s\n' "$run"
+			screen '%s\n' "$run"
 			continue
 		fi
 		image_base "${RUN_STANZA[$run]}" "${RUN_MODE[$run]}"
 		info_read "$IMAGE_BASE.info"
 		for subtest in "${INFO_SUBTESTS[@]}"; do
-			printf '%s:%s\n' "$run" "$subtest"
+			screen '%s:%s\n' "$run" "$subtest"
 		done
 	done
 }
