@@ -17,7 +17,7 @@ qemu_watch()
 	local dir=$1 line status end due kill_at=0
 
 	VMM_END=running VMM_REASON=''
-	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED=''
+	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED='' QEMU_SILENT=''
 	now_ms
 	end=$((NOW + RUN_LIMIT_MS)) due=$((NOW + 300))
 	while :; do
@@ -74,7 +74,9 @@ qemu_look()
 		VMM_END=hang
 		seconds_text "$RUN_LIMIT_MS"
 		VMM_REASON="no end within $SECONDS_TEXT s"
-	else
+	elif [[ ! $QEMU_SILENT ]]; then
+		# Not again before the answer: a pipe that nobody reads gets full.
+		QEMU_SILENT=yes
 		qemu_send '{"execute":"query-status","id":"status"}'
 	fi
 }
@@ -84,6 +86,7 @@ qemu_line()
 {
 	local line=$1 dir=$2
 
+	[[ $line != *'"id": "status"'* ]] || QEMU_SILENT=
 	case $line in
 	*'"QMP"'*)
 		[[ $line =~ \"micro\":\ *([0-9]+).*\"minor\":\ *([0-9]+).*\"major\":\ *([0-9]+) ]] &&
