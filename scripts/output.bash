@@ -83,14 +83,6 @@ live_show()
 	LIVE_SHOWN=yes
 }
 
-live_clear()
-{
-	if [[ ${LIVE_SHOWN:-} ]]; then
-		printf '\r\e[K'
-		LIVE_SHOWN=
-	fi
-}
-
 # Prints what run_one left for a run, and counts it.
 show_run()
 {
@@ -227,5 +219,5 @@ durations_write()
 	fi
 	for run in "${!DURATION[@]}"; do
 		printf '%s %s\n' "$run" "${DURATION[$run]}"
-	done >"$DURATION_FILE.$$" && mv -f -- "$DURATION_FILE.$$" "$DURATION_FILE"
+	done >"$LOG_NEW/${DURATION_FILE##*/}" && LOG_PENDING+=("$LOG_NEW/${DURATION_FILE##*/}")
 } 2>/dev/null
