@@ -267,7 +267,7 @@ cost_one_subtest()
 @test "a worker of -j that dies: BROKEN, the others run" {
 	stanza four
 	stanza five 'test_args = deadly'
-	export STAND_IN='[[ $arguments == *deadly* ]] && { read -r _ _ _ worker _ <"/proc/$PPID/stat"; kill -KILL "$worker"; }; honest'
+	export STAND_IN='[[ $arguments == *deadly* ]] && kill -KILL "$PPID"; honest'
 	runner -j2 three four five
 	verdict PASS 1
 	verdict PASS 1 four.x86_64
@@ -319,6 +319,14 @@ cost_one_subtest()
 	runner three:one
 	verdict PASS 0 three.x86_64
 	[[ $(grep -c query-status "$BATS_TEST_TMPDIR/asked") == 1 ]]
+}
+
+@test "an answer of the VMM that comes in pieces: CRASH, with registers" {
+	export STAND_IN='printf() { case $1 in *"return\": \"%s"*) builtin printf %s "{\"return\": \"${registers:0:60}"; sleep 0.5; builtin printf %s "${registers:60}\"$3}"; sleep 0.5; echo ;; *) builtin printf "$@" ;; esac; }; strike two triple_fault'
+	runner three
+	verdict CRASH 1
+	says "cpu 0: RAX=00000000000000aa"
+	says "RIP=0000000000100123"
 }
 
 @test "what one VMM was told and did not read, the next is not told" {

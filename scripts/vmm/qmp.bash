@@ -14,7 +14,7 @@ qemu_send()
 # seen on the way.
 qemu_watch()
 {
-	local dir=$1 line status end due kill_at=0
+	local dir=$1 line status end due kill_at=0 part=
 
 	VMM_END=running VMM_REASON=''
 	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED='' QEMU_SILENT=''
@@ -26,9 +26,12 @@ qemu_watch()
 		status=$?
 		now_ms
 		if ((status == 0)); then
-			qemu_line "$line" "$dir"
+			qemu_line "$part$line" "$dir"
+			part=
 		elif ((status < 128)); then
 			return # QEMU has ended
+		elif ((${#part} < 1 << 20)); then
+			part+=$line # the time was over in the middle of it
 		fi
 		# A flood of lines must not keep us from looking at the clock.
 		if ((NOW >= due)); then
