@@ -61,7 +61,7 @@ static const char *find_difference(const struct outcome outcomes[WAYS])
 
 	if (!fault_equal(cpu->fault, emulated->fault) || cpu->after.ip != emulated->after.ip)
 		return outcome_text(emulated->fault, emulated->after.ip);
-	return outcomes_differ(outcomes, 0);
+	return outcomes_differ(outcomes, 0, 0);
 }
 
 /*

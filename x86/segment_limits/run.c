@@ -189,21 +189,28 @@ void run_way(enum way way, const struct context *before, struct outcome *outcome
 		memcpy(outcome->memory, arena.memory, sizeof(outcome->memory));
 }
 
-const char *outcomes_differ(const struct outcome outcomes[WAYS], unsigned int size)
+const char *outcomes_differ(const struct outcome outcomes[WAYS], int from, int to)
 {
 	const struct outcome *cpu = &outcomes[BY_CPU], *emulated = &outcomes[EMULATED];
-	static char text[32];
+	static char text[48];
 	const char *name;
 
 	if (!fault_equal(cpu->fault, emulated->fault))
 		return fault_text(emulated->fault);
 	name = register_changed(&cpu->after, &emulated->after);
-	if (!name && memcmp(&cpu->memory[GUARD], &emulated->memory[GUARD], size))
-		name = "memory";
-	if (!name)
-		return NULL;
-	snprintf(text, sizeof(text), "another %s", name);
-	return text;
+	if (name) {
+		snprintf(text, sizeof(text), "another %s", name);
+		return text;
+	}
+	for (int i = from; i < to; i++) {
+		u8 a = cpu->memory[GUARD + i], b = emulated->memory[GUARD + i];
+
+		if (a == b)
+			continue;
+		snprintf(text, sizeof(text), "%#x in place of %#x in byte %d", b, a, i);
+		return text;
+	}
+	return NULL;
 }
 
 bool check_runs(const struct context *start, bool runs[WAYS], const char *id, ...)

@@ -115,9 +115,10 @@ void run_way(enum way way, const struct context *before, struct outcome *outcome
 
 /*
  * How the emulator's outcome differs from the CPU's: a text that the next call overwrites,
- * or NULL. Registers are compared as by register_changed(), memory from target() on.
+ * or NULL. Registers are compared as by register_changed(), and memory between these offsets
+ * from target().
  */
-const char *outcomes_differ(const struct outcome outcomes[WAYS], unsigned int size);
+const char *outcomes_differ(const struct outcome outcomes[WAYS], int from, int to);
 
 /*
  * Does the instruction run at all, here in flat segments? If not, its matrix has nothing to

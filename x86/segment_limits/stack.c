@@ -135,9 +135,9 @@ static const char *find_problem(const struct probe *probe, const struct context 
 /* Several pushes may be done in part before a fault. */
 static const char *find_difference(const struct probe *probe, const struct outcome *outcomes)
 {
-	unsigned int size = probe->operation->size;
+	int size = probe->operation->size;
 	bool parts = size > 4 && fault_raised(outcomes[BY_CPU].fault);
-	const char *difference = outcomes_differ(outcomes, parts ? 0 : size);
+	const char *difference = outcomes_differ(outcomes, 0, parts ? 0 : size);
 
 	if (!difference && stack_pointer(&probe->segment, outcomes[BY_CPU].after.sp) !=
 				   stack_pointer(&probe->segment, outcomes[EMULATED].after.sp))

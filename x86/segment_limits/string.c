@@ -156,7 +156,7 @@ static void run(struct probe *probe, unsigned int elements, unsigned int count, 
 			memset(flat, 0, sizeof(flat));
 	}
 	if (probe->runs[BY_CPU] && probe->runs[EMULATED])
-		tally_add(&tallies->agree, outcomes_differ(outcomes, TARGET_SIZE),
+		tally_add(&tallies->agree, outcomes_differ(outcomes, 0, TARGET_SIZE),
 			  "%pe at %#x, ecx %u, as by the CPU", &outcomes[BY_CPU].fault, offset,
 			  count);
 }
