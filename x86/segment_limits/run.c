@@ -267,31 +267,6 @@ const char *tally_got(const struct tally *tally)
 	return text;
 }
 
-static void report_tally(const char *file, unsigned int line, struct tally *tally, enum way way,
-			 const char *id, const char *what)
-{
-	if (tally->count)
-		report_text(file, line, !tally->wrong, tally->expected, tally_got(tally),
-			    "%s%s.%s", way_prefix[way], id, what);
-	tally->count = tally->wrong = 0;
-}
-
-void report_row(const char *file, unsigned int line, struct tallies *tallies, const char *id, ...)
-{
-	char name[80];
-	va_list list;
-
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
-	for_each_way(way) {
-		report_tally(file, line, &tallies->within[way], way, name, "within");
-		report_tally(file, line, &tallies->beyond[way], way, name, "beyond");
-		report_tally(file, line, &tallies->cached[way], way, name, "cached");
-	}
-	report_tally(file, line, &tallies->agree, EMULATED, name, "agree");
-}
-
 void open_add(struct open *open, enum way way, struct fault fault)
 {
 	open->count[way]++;

@@ -158,10 +158,27 @@ struct tallies {
  * Reports those that have cases, and starts again: "[emulated.]ID.within" and so on, and
  * "emulated.ID.agree".
  */
-#define check_row(tallies, ...) report_row(__FILE__, __LINE__, tallies, __VA_ARGS__)
+#define check_row(tallies, id, ...)                                                                \
+	do {                                                                                       \
+		for_each_way(way_) {                                                               \
+			const char *prefix_ = way_prefix[way_];                                    \
+                                                                                                   \
+			check_and_reset(&(tallies)->within[way_], "%s" id ".within", prefix_,      \
+					__VA_ARGS__);                                              \
+			check_and_reset(&(tallies)->beyond[way_], "%s" id ".beyond", prefix_,      \
+					__VA_ARGS__);                                              \
+			check_and_reset(&(tallies)->cached[way_], "%s" id ".cached", prefix_,      \
+					__VA_ARGS__);                                              \
+		}                                                                                  \
+		check_and_reset(&(tallies)->agree, "emulated." id ".agree", __VA_ARGS__);          \
+	} while (0)
 
-void report_row(const char *file, unsigned int line, struct tallies *tallies, const char *id, ...)
-	__printf(4, 5);
+#define check_and_reset(tally, ...)                                                                \
+	do {                                                                                       \
+		if ((tally)->count)                                                                \
+			check_tally(tally, __VA_ARGS__);                                           \
+		(tally)->count = (tally)->wrong = 0;                                               \
+	} while (0)
 
 /* Cases that the manual leaves open: counted and compared, not judged. */
 struct open {
