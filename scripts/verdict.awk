@@ -9,7 +9,7 @@
 # empty), flaky (yes or empty), ids (blank-separated, globs allowed). SUBTESTS
 # names every subtest of the image. RECORDS may also hold
 #
-#	X name crash|hang		the subtest that struck
+#	X name crash|hang		the subtest that struck, or "(start)", "(end)"
 #
 # Prints TAB-separated lines:
 #
@@ -137,8 +137,11 @@ function touches(i, name, kind)
 	return index(name, prefix[i]) == 1 || index(prefix[i], name) == 1
 }
 
+# "(start)" is what comes before the first subtest: it was survived if any subtest reported.
 function observed(name, kind)
 {
+	if (name == "(start)")
+		return started
 	return state[name] == "ok" || state[name] == "fail" || (kind != "fail" && state[name] == "struck")
 }
 
@@ -166,6 +169,7 @@ FILENAME == subtests_path { subtest[++subtests] = $1; next }
 
 $1 == "S" {
 	state[$2] = $3
+	started = 1
 	if ($3 == "skip") {
 		skips++
 		skip_id[skips] = $2

@@ -308,6 +308,34 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	verdict SKIP 77
 }
 
+@test "a machine that is known not to start: SKIP with the reason" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in triple_fault
+	verdict SKIP 77
+	says "before the first subtest; it is known"
+}
+
+@test "a machine that is known not to start, and crashes in a subtest: CRASH and XPASS" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in 'strike two triple_fault'
+	verdict CRASH 1
+	says "in two"
+	says "(start) is listed as crashing and did not crash"
+}
+
+@test "a machine that is known not to start, and hangs: HANG" {
+	known k 'kind = crash' 'id = (start)'
+	TIMEOUT=1 stand_in serve
+	verdict HANG 1
+}
+
+@test "a machine that is known not to start, and does: XPASS" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in honest
+	verdict XPASS 1
+	says "(start) is listed as crashing and did not crash"
+}
+
 @test "known hangs are not given up" {
 	image many a b c d e f
 	printf '[many]\nfile = many\nmode = x86_64\n' >>"$BATS_TEST_TMPDIR/config/unittests.cfg"
