@@ -8,37 +8,24 @@
  *
  * A host may slow down split locks on purpose: their number is bounded.
  */
-#include "apic.h"
 #include "control.h"
 #include "cpuid.h"
 #include "extable.h"
 #include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
+#include "primitives.h"
 #include "report.h"
 #include "smp.h"
 #include "string.h"
 #include "tsc.h"
 
 /* Long enough for CPUs that take turns on a host core to meet; at most so many additions each. */
-#define ROUND_US       10000
-#define ROUNDS	       200000
-#define SPLIT_ROUNDS   40
-#define BOUND_US       2000000 /* for all rounds together, which take milliseconds */
-#define LINE	       64
-
-/*
- * Adds 1 to the counter of this width at address, in its own way; what it cannot
- * do (a fault) it returns. The wide ones count in their low half and keep the
- * high half the complement, so that a torn exchange is seen too.
- */
-struct primitive {
-	const char *name;
-	unsigned int size;
-	struct fault (*add)(volatile void *address);
-	u64 feature; /* 0: every CPU has it */
-	bool aligned_only;
-};
+#define ROUND_US     10000
+#define ROUNDS	     200000
+#define SPLIT_ROUNDS 40
+#define BOUND_US     2000000 /* for all rounds together, which take milliseconds */
+#define LINE	     64
 
 #define TRY_LOCKED(instruction, memory)                                                            \
 	({                                                                                         \
@@ -66,8 +53,7 @@ static struct fault lock_xadd(volatile void *address)
 	u32 one = 1;
 
 	asm volatile(TRY("lock xaddl %[one], %[memory]")
-		     : TRY_RESULT(fault), [one] "+&r"(one),
-		       [memory] "+m"(*(volatile u32 *)address)
+		     : TRY_RESULT(fault), [one] "+&r"(one), [memory] "+m"(*(volatile u32 *)address)
 		     :
 		     : "cc", "memory");
 	return fault;
@@ -105,16 +91,17 @@ static struct fault lock_cmpxchg8b(volatile void *address)
 	do {
 		u32 low = half[0], high = half[1];
 
-		asm volatile("771: lock cmpxchg8b %[memory]\n"
-			     "sete %[done]\n"
-			     "movl $0, %%eax\n"
-			     "772:\n"
-			     ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"
-			     ".popsection\n"
-			     : "=a"(fault.value), "+d"(high),
-			       [memory] "+m"(*(volatile u64 *)address), [done] "+m"(done)
-			     : "0"(low), "b"(low + 1), "c"(~(low + 1))
-			     : "cc", "memory");
+		asm volatile(
+		    "771: lock cmpxchg8b %[memory]\n"
+		    "sete %[done]\n"
+		    "movl $0, %%eax\n"
+		    "772:\n"
+		    ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"
+		    ".popsection\n"
+		    : "=a"(fault.value),
+		      "+d"(high), [memory] "+m"(*(volatile u64 *)address), [done] "+m"(done)
+		    : "0"(low), "b"(low + 1), "c"(~(low + 1))
+		    : "cc", "memory");
 	} while (!fault_raised(fault) && !done);
 	return fault;
 }
@@ -206,7 +193,7 @@ static struct fault lock_xchg(volatile void *address)
 	return fault;
 }
 
-static const struct primitive primitives[] = {
+const struct primitive primitives[] = {
 	{ "add", 4, lock_add, 0, false },
 	{ "inc", 4, lock_inc, 0, false },
 	{ "xadd", 4, lock_xadd, 0, false },
@@ -215,6 +202,8 @@ static const struct primitive primitives[] = {
 	{ "bts", 4, lock_bts, 0, false },
 	{ "xchg", 4, lock_xchg, 0, false },
 };
+
+const unsigned int primitive_count = ARRAY_SIZE(primitives);
 
 #ifdef __x86_64__
 /* By itself: an emulator that lacks it ends the guest. */
@@ -234,7 +223,15 @@ static const struct placement {
 	{ "split-page", PAGE_SIZE, true },
 };
 
-/* PAT at reset: WB, WT, UC-, UC in entries 0 to 3. SDM volume 3A, "Programming the PAT". */
+/*
+ * PAT at reset: WB, WT, UC-, UC in entries 0 to 3, and once more in 4 to 7; WC and WP take the
+ * place of 4 and 5. SDM volume 3A, "Page Attribute Table (PAT)".
+ */
+#define PAT_WC	       1ull
+#define PAT_WP	       5ull
+#define PAT_ENTRY(n)   (8 * (n))
+#define PAT_ENTRIES_45 (0xffffull << PAT_ENTRY(4))
+
 static const struct memory_type {
 	const char *name;
 	pte_t flags;
@@ -243,7 +240,20 @@ static const struct memory_type {
 	{ "wt", PTE_PWT },
 	{ "uc-minus", PTE_PCD },
 	{ "uc", PTE_PCD | PTE_PWT },
+	{ "wc", PTE_PAT_4K },
+	{ "wp", PTE_PAT_4K | PTE_PWT },
 };
+
+/* The same on every CPU, and nothing in a cache that was cached by another type. */
+static void program_pat(void *argument)
+{
+	u64 pat = rdmsr(MSR_IA32_PAT) & ~PAT_ENTRIES_45;
+
+	(void)argument;
+	wrmsr(MSR_IA32_PAT, pat | PAT_WC << PAT_ENTRY(4) | PAT_WP << PAT_ENTRY(5));
+	asm volatile("wbinvd" : : : "memory");
+	tlb_flush_global();
+}
 
 static struct {
 	const struct primitive *primitive;
@@ -323,10 +333,19 @@ static bool several_cpus(void)
 	return cpu_count() >= 2;
 }
 
+/* NULL, and the subtest is skipped, on a CPU without PAT. */
 static u8 *map_pages(const struct memory_type *type)
 {
-	return physical_map(virt_to_phys(pages_alloc(2, PAGE_SIZE)), 2 * PAGE_SIZE,
+	u8 *pages;
+
+	if (!cpu_has(FEATURE_PAT)) {
+		subtest_skip("the CPU has no PAT");
+		return NULL;
+	}
+	pages = physical_map(virt_to_phys(pages_alloc(2, PAGE_SIZE)), 2 * PAGE_SIZE,
 			     PAGE_DEFAULT | type->flags);
+	on_all_cpus(program_pat, NULL);
+	return pages;
 }
 
 static void probe_placements(u8 *pages, const struct primitive *p)
@@ -342,11 +361,12 @@ static void probe_placements(u8 *pages, const struct primitive *p)
 
 static void test_memory_type(const void *argument)
 {
-	u8 *pages = map_pages(argument);
+	u8 *pages;
 
 	if (!several_cpus())
 		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(primitives); i++)
+	pages = map_pages(argument);
+	for (unsigned int i = 0; pages && i < ARRAY_SIZE(primitives); i++)
 		probe_placements(pages, &primitives[i]);
 }
 
@@ -354,6 +374,8 @@ SUBTEST_ARG("primitives.wb", test_memory_type, &memory_types[0]);
 SUBTEST_ARG("primitives.wt", test_memory_type, &memory_types[1]);
 SUBTEST_ARG("primitives.uc-minus", test_memory_type, &memory_types[2]);
 SUBTEST_ARG("primitives.uc", test_memory_type, &memory_types[3]);
+SUBTEST_ARG("primitives.wc", test_memory_type, &memory_types[4]);
+SUBTEST_ARG("primitives.wp", test_memory_type, &memory_types[5]);
 
 #ifdef __x86_64__
 static void test_cmpxchg16b(void)
@@ -361,50 +383,15 @@ static void test_cmpxchg16b(void)
 	if (!several_cpus())
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(memory_types); i++) {
+		u8 *pages = map_pages(&memory_types[i]);
+
+		if (!pages)
+			return;
 		prefix_push("%s", memory_types[i].name);
-		probe_placements(map_pages(&memory_types[i]), &cmpxchg16b);
+		probe_placements(pages, &cmpxchg16b);
 		prefix_pop();
 	}
 }
 
 SUBTEST("primitives.cmpxchg16b", test_cmpxchg16b);
 #endif
-
-/*
- * On emulated MMIO the instruction reaches the hypervisor's emulator. Which of them it
- * can do, and whether as one access, is its own decision (KVM does CMPXCHG as a plain
- * write there): reported. That the register holds the result afterwards is checked
- * where the instruction was not refused. The register is the APIC timer's initial count, which
- * has 32 bits that read as they were written.
- */
-static void test_mmio(void)
-{
-	volatile u32 *count;
-
-	if (apic_is_x2apic()) {
-		subtest_skip("the APIC is in x2APIC mode: it has no MMIO");
-		return;
-	}
-	apic_enable(); /* which masks the timer */
-	count = physical_map((rdmsr(MSR_IA32_APIC_BASE) & ~0xfffull) + APIC_TIMER_INITIAL, 4,
-			   PAGE_DEFAULT | PTE_PCD);
-	for (unsigned int i = 0; i < ARRAY_SIZE(primitives); i++) {
-		const struct primitive *p = &primitives[i];
-		struct fault fault;
-
-		if (p->size > 4)
-			continue; /* wider than any register of the APIC */
-		checking("%s", p->name);
-		*count = 0x20;
-		fault = p->add(count);
-		diagnostic("lock %s on the APIC's timer count: %pe, 0x20 became %#x", p->name,
-			   &fault, *count);
-		if (!fault_raised(fault))
-			check_equal(*count, 0x21, "%s", p->name);
-		else
-			check_equal(*count, 0x20, "%s.refused-without-effect", p->name);
-	}
-	*count = 0;
-}
-
-SUBTEST("primitives.mmio", test_mmio);
