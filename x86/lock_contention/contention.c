@@ -34,7 +34,10 @@ TEST_NEEDS("2 CPUs or more");
 #define BOUND_US 20000000
 #define LEAST_US 50000 /* contention lasts at least so long, or for so many acquisitions */
 #define PLENTY	 20000
-#define SAMPLES	 256 /* waits that are kept for the percentiles, per CPU */
+/* And until it was handed from one CPU to another so often, or that long at the most. */
+#define HANDOVERS 2000
+#define MOST_US	  500000
+#define SAMPLES	  256 /* waits that are kept for the percentiles, per CPU */
 
 static struct {
 	const struct lock_kind *kind;
@@ -49,7 +52,7 @@ static struct {
 	/* The start signal, and who is not done yet. */
 	u32 waiting __aligned(64);
 	u32 enough, give_up;
-	u64 deadline, earliest_end;
+	u64 deadline, earliest_end, latest_end;
 
 	u32 acquisitions[MAX_CPUS];
 	u64 waits[MAX_CPUS][SAMPLES];
@@ -87,6 +90,8 @@ static void wait_for_all(void)
 
 static bool still_early(void)
 {
+	if (READ_ONCE(shared.handovers) < HANDOVERS && !tsc_passed(shared.latest_end))
+		return true;
 	return READ_ONCE(shared.first) < PLENTY && !tsc_passed(shared.earliest_end);
 }
 
@@ -176,6 +181,7 @@ static void test_kind(const void *argument)
 	start = rdtsc();
 	shared.deadline = tsc_deadline_us(BOUND_US);
 	shared.earliest_end = tsc_deadline_us(LEAST_US);
+	shared.latest_end = tsc_deadline_us(MOST_US);
 	on_all_cpus(contend, NULL);
 	elapsed = rdtsc() - start;
 

@@ -20,12 +20,19 @@
 #include "string.h"
 #include "tsc.h"
 
-/* Long enough for CPUs that take turns on a host core to meet; at most so many additions each. */
-#define ROUND_US     10000
-#define ROUNDS	     200000
-#define SPLIT_ROUNDS 40
-#define BOUND_US     2000000 /* for all rounds together, which take milliseconds */
-#define LINE	     64
+/*
+ * A round is over when the CPUs have met so often, that is found another's additions between
+ * two of their own; or at its end, if they never ran at the same time. Split locks are few:
+ * there each CPU waits a little before each, so that another does the same at the same time.
+ */
+#define ROUND_US      60000
+#define LEAST_US      8000
+#define MEETINGS      2000
+#define ROUNDS	      200000 /* additions of each CPU at the most */
+#define SPLIT_ROUNDS  40
+#define PARTNER_SPINS 2000
+#define BOUND_US      2000000 /* for all rounds together, which take milliseconds */
+#define LINE	      64
 
 #define TRY_LOCKED(instruction, memory)                                                            \
 	({                                                                                         \
@@ -258,27 +265,56 @@ static void program_pat(void *argument)
 static struct {
 	const struct primitive *primitive;
 	u8 *address;
-	u32 rounds, waiting;
-	u64 end;
+	u32 rounds, waiting, arrived, meetings;
+	bool split;
+	u64 least, end;
 	u32 done[MAX_CPUS]; /* additions without a fault */
 	struct fault fault[MAX_CPUS];
 } job;
 
+/* Every other CPU that comes here waits for the next one; that one goes on a moment later. */
+static void meet_another(u32 *seed)
+{
+	u32 mine = __atomic_add_fetch(&job.arrived, 1, __ATOMIC_SEQ_CST);
+
+	for (u32 spin = 0; mine & 1 && spin < PARTNER_SPINS && READ_ONCE(job.arrived) == mine;
+	     spin++)
+		cpu_relax();
+	*seed = *seed * 1103515245 + 12345;
+	for (u32 i = *seed >> 16 & 63; !(mine & 1) && i; i--)
+		barrier();
+}
+
+static bool enough(void)
+{
+	return tsc_passed(job.end) ||
+	       (READ_ONCE(job.meetings) >= MEETINGS && tsc_passed(job.least));
+}
+
 static void add_rounds(void *argument)
 {
-	u32 me = cpu_index();
+	u32 me = cpu_index(), seed = me, last = 0;
 
+	(void)argument;
 	__atomic_fetch_sub(&job.waiting, 1, __ATOMIC_SEQ_CST);
 	while (READ_ONCE(job.waiting))
 		cpu_relax();
-	for (u32 i = 0; i < job.rounds && (i % 16 || !tsc_passed(job.end)); i++) {
-		struct fault fault = job.primitive->add(job.address);
+	for (u32 i = 0; i < job.rounds && (i % 16 || !enough()); i++) {
+		struct fault fault;
+		u32 now;
 
+		if (job.split)
+			meet_another(&seed);
+		fault = job.primitive->add(job.address);
 		if (fault_raised(fault)) {
 			job.fault[me] = fault;
 			return;
 		}
 		job.done[me]++;
+		now = *(volatile u32 *)job.address;
+		if (!job.split && now != last + 1)
+			__atomic_add_fetch(&job.meetings, 1, __ATOMIC_SEQ_CST);
+		last = now;
 	}
 }
 
@@ -298,8 +334,11 @@ static void probe(u8 *pages, const struct primitive *p, const struct placement *
 	job.primitive = p;
 	job.address = pages + place->offset - (place->split ? p->size / 2 : 0);
 	job.rounds = place->split ? SPLIT_ROUNDS : ROUNDS;
+	job.split = place->split;
 	job.waiting = cpu_count();
+	job.arrived = job.meetings = 0;
 	lost = false;
+	job.least = tsc_deadline_us(LEAST_US);
 	job.end = tsc_deadline_us(ROUND_US);
 	deadline = tsc_deadline_us(BOUND_US);
 	memset(job.done, 0, sizeof(job.done));
