@@ -285,7 +285,9 @@ static void test_alignment_check(void)
 			struct fault fault;
 			ulong value = 0;
 
+			/* What is read there is a valid image, but for its address. */
 			misaligned = (u8 *)valid_image(instruction, false) + offset;
+			memmove(misaligned, misaligned - offset, XSAVE_MAX_SIZE - alignment);
 			check_fault(user_call(execute_checking_alignment, instruction, &value),
 				    NO_FAULT, "offset-%u.call", offset);
 			fault.value = value;
