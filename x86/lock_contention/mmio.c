@@ -14,6 +14,9 @@
 #include "report.h"
 #include "smp.h"
 #include "string.h"
+#include "tsc.h"
+
+#define MMIO_BOUND_US 1000000
 
 /* The APIC timer's initial count: 32 bits that read as they were written. */
 static void test_mmio(void)
@@ -25,6 +28,7 @@ static void test_mmio(void)
 		return;
 	}
 	apic_enable(); /* which masks the timer */
+	primitives_start(tsc_deadline_us(MMIO_BOUND_US));
 	count = physical_map((rdmsr(MSR_IA32_APIC_BASE) & ~0xfffull) + APIC_TIMER_INITIAL, 4,
 			     PAGE_DEFAULT | PTE_PCD);
 	for (unsigned int i = 0; i < primitive_count; i++) {

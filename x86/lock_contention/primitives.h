@@ -22,4 +22,13 @@ struct primitive {
 extern const struct primitive primitives[];
 extern const unsigned int primitive_count;
 
+/* By itself, under x86_64: an emulator that lacks it ends the guest. */
+extern const struct primitive primitive_cmpxchg16b;
+
+/*
+ * Before CPUs use them: those that wait for a lock of their own (BTS, XCHG) give up at this
+ * TSC value, since an update that was lost can leave such a lock taken for ever.
+ */
+void primitives_start(u64 until);
+
 #endif

@@ -145,7 +145,7 @@ static void test_nowhere(void)
 	const struct ram_region *regions = ram_regions(&count);
 	struct sightings log = { 0 };
 	unsigned int faults = 0;
-	u32 value;
+	u32 value = 0;
 
 	if (bits < 38 || regions[count - 1].end >= 1ull << (bits - 1)) {
 		subtest_skip("%u physical address bits are too few to leave something free", bits);
