@@ -274,10 +274,21 @@ static void test_send_ipi(void)
 
 static struct kvm_steal_time steal[MAX_CPUS];
 
+static bool steal_written(const struct kvm_steal_time *s)
+{
+	u32 version = READ_ONCE(s->version);
+
+	return version && !(version & 1);
+}
+
+/* A CPU that sleeps is not run, and so gets no update: each waits for its first one itself. */
 static void enable_steal_time(void *argument)
 {
-	wrmsr(MSR_KVM_STEAL_TIME,
-	      (ulong)&steal[cpu_index()] | (argument ? KVM_STEAL_TIME_ENABLE : 0));
+	struct kvm_steal_time *mine = &steal[cpu_index()];
+
+	wrmsr(MSR_KVM_STEAL_TIME, (ulong)mine | (argument ? KVM_STEAL_TIME_ENABLE : 0));
+	if (argument)
+		(void)WAIT_UNTIL(steal_written(mine), WAIT_US);
 }
 
 /*
@@ -311,10 +322,7 @@ static void test_steal_time(void)
 	on_all_cpus(enable_steal_time, steal);
 	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
 		/* From zero on: an even version other than that says that the host has written. */
-		check(WAIT_UNTIL(READ_ONCE(steal[cpu].version) &&
-				     !(READ_ONCE(steal[cpu].version) & 1),
-				 WAIT_US),
-		      "cpu-%u.written", cpu);
+		check(steal_written(&steal[cpu]), "cpu-%u.written", cpu);
 		before[cpu] = stolen(&steal[cpu], 0);
 	}
 	for (unsigned int i = 0; i < 20; i++) {
