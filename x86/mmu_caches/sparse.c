@@ -36,7 +36,7 @@ TEST_GUARDS("KVM, the patch series \"Cleanup and unify kvm_mmu_memory_cache usag
 TEST_NEEDS("more than one CPU for the subtests that say smp");
 
 #define MAX_ROUNDS 64
-#define BUDGET_US  300000 /* after it no round begins; one always does */
+#define BUDGET_US  200000 /* after it no round begins; one always does */
 #define SLOTS	   32
 #define NEIGHBOURS 4 /* pages next to each other, the last two in the next table */
 

@@ -28,7 +28,7 @@
 #define TURNS		 60 /* of each CPU */
 #define CHANGES		 (TURNS * TARGETS_PER_CPU)
 #define ACCESSES_BETWEEN 12
-#define BUDGET_US	 200000
+#define BUDGET_US	 150000
 
 /* What a page can be mapped to: one of two frames, with rights. */
 struct config {
