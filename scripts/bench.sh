@@ -113,6 +113,21 @@ checks_per_second()
 	done
 }
 
+# What x86/svm/latency.c reports; each call includes that of a C function.
+svm_costs()
+{
+	local accel=$1 cost
+
+	if ! ACCEL=$accel "$SRCDIR/run_tests.sh" -o "$WORK/logs" svm_latency >"$WORK/out" 2>&1; then
+		printf '  %-44s did not pass\n' "svm_latency, $accel"
+		FAILED=1
+		return
+	fi
+	while IFS= read -r cost; do
+		printf '  %-44s %8s ns\n' "${cost%%: *}, $accel" "${cost##*: }"
+	done < <(sed -n 's/^# cost \(.*\) ns$/\1/p' "$WORK/logs/svm_latency.x86_64.log")
+}
+
 # suite LABEL JOBS NAME...: the named runs, or all, once.
 suite()
 {
@@ -155,6 +170,9 @@ fi
 
 echo "checks:"
 checks_per_second tcg
+
+echo "nested SVM, a call of each, by the guest's TSC:"
+svm_costs tcg
 
 echo "the suite:"
 for jobs in -j1 -j2; do
