@@ -18,7 +18,8 @@
 #include "smp.h"
 #include "svm/test.h"
 
-TEST_SUMMARY("guests on all CPUs, moved, switched off and on, ended badly, and interrupted all the time");
+TEST_SUMMARY(
+    "guests on all CPUs, moved, switched off and on, ended badly, and interrupted all the time");
 TEST_MANUAL("APM volume 2, 15.5 \"VMRUN Instruction\", 15.16 \"TLB Control\"");
 TEST_MANUAL("APM volume 2, 15.13, 15.14, 15.17: interrupts, shutdown, INIT, GIF");
 TEST_MANUAL("APM volume 2, 15.30 \"SVM Related MSRs\"");

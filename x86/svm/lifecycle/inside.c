@@ -25,12 +25,9 @@ static void hypervisor(void *argument)
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		own->vmcb->save.rip = (ulong)count;
 		own->vmcb->control.exitcode = 0;
-		asm volatile("clgi\n vmrun\n stgi"
-			     :
-			     : "a"(own->vmcb)
-			     : "memory", "cc");
-		own->right += own->vmcb->control.exitcode == VMEXIT_VMMCALL &&
-			      own->vmcb->save.rax == i + 1;
+		asm volatile("clgi\n vmrun\n stgi" : : "a"(own->vmcb) : "memory", "cc");
+		own->right +=
+		    own->vmcb->control.exitcode == VMEXIT_VMMCALL && own->vmcb->save.rax == i + 1;
 	}
 }
 

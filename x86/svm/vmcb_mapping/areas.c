@@ -56,7 +56,7 @@ L2_CODE(read_port_word, "in %dx, %ax\n vmmcall\n ud2");
 static const struct access {
 	const char *name;
 	const u8 *code;
-	ulong number; /* of the port, or of the MSR */
+	ulong number;		/* of the port, or of the MSR */
 	unsigned int bit, bits; /* the last of so many bits that it looks at */
 	u64 exitcode;
 } port_accesses[] = {

@@ -31,8 +31,9 @@ struct place {
 	char name[20];
 	enum region region;
 	phys_addr physical;
-	u8 *page;	 /* where it is mapped */
-	phys_addr start; /* of an area that has the page in it, and ends with it at the end of RAM */
+	u8 *page; /* where it is mapped */
+	phys_addr
+	    start; /* of an area that has the page in it, and ends with it at the end of RAM */
 	u8 *area;
 	bool live; /* in use: not poison now */
 };
@@ -43,6 +44,9 @@ struct relation {
 	struct place *place;
 	const char *how;
 };
+
+/* Makes all places; whoever needs memory besides asks for it later. */
+void places_init(void);
 
 /* Those of them that are places; returns how many. */
 unsigned int related_places(const struct place *place, struct relation relations[RELATIONS]);
@@ -78,8 +82,8 @@ struct svm_guest *mapping_guest(const void *code);
 void mapping_guest_home(void);
 
 /*
- * A good VMCB: its guest tells in BX which VMCB it is of, and inverts RAX. A tag stands for a
- * page.
+ * A good VMCB, for a page's tag in RAX: its guest tells the tag in BX, and inverts RAX.
+ * check_told() checks its exit, and whose guest it was that ran.
  */
 struct svm_guest *telling_guest(void);
 u32 tag_of(const struct place *place);

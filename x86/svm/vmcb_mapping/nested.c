@@ -26,9 +26,9 @@
 L2_CODE(read_and_write, "mov %ebx, %edx\n mov (%edx), %ebx\n movl $0x33333333, 4(%edx)\n"
 			"vmmcall\n ud2");
 
-static ulong address;		/* guest-physical, and linear for L2 */
-static u32 *data[2];		/* what it leads to */
-static struct tables sets[2];	/* by these nested tables */
+static ulong address;	      /* guest-physical, and linear for L2 */
+static u32 *data[2];	      /* what it leads to */
+static struct tables sets[2]; /* by these nested tables */
 
 static void make_tables(void)
 {
@@ -101,9 +101,9 @@ static void check_read(const struct svm_guest *guest, const struct place *place)
 		return;
 	snprintf(expected, sizeof(expected), "%#x, by way of %#llx", RIGHT, place->physical);
 	snprintf(got, sizeof(got), "%#x%s", read,
-		 read == WRONG	? ", by way of a page that the address was mistaken for" :
-		 read == UNMAPPED ? ", of the page that is not mapped to" :
-				  "");
+		 read == WRONG	    ? ", by way of a page that the address was mistaken for"
+		 : read == UNMAPPED ? ", of the page that is not mapped to"
+				    : "");
 	report_text(__FILE__, __LINE__, read == RIGHT, expected, got, "read");
 }
 

@@ -18,39 +18,33 @@
 static struct place places[MAX_PLACES];
 static unsigned int place_count;
 
-#define AT(region, name, address) { region, name, address }
-#define AT_BIT(region, bit)	  { region, "bit-" #bit, 1ull << (bit) }
-
 static const struct {
 	enum region region;
 	const char *name;
 	phys_addr address;
 } wanted[] = {
-	AT(LOW, "zero", 0),
-	AT_BIT(LOW, 12), AT_BIT(LOW, 13), AT_BIT(LOW, 14), AT_BIT(LOW, 15), AT_BIT(LOW, 16),
-	AT_BIT(LOW, 17), AT_BIT(LOW, 18), AT_BIT(LOW, 19),
-	AT(LOW, "below-vga", LOW_END - PAGE_SIZE),
+	{ LOW, "zero", 0 },
+	{ LOW, "below-vga", LOW_END - PAGE_SIZE },
 	/* At bit 20 alone this image begins. */
-	AT(BELOW_1G, "bit-20", 1ull << 20 | 1ull << 24),
-	AT_BIT(BELOW_1G, 21), AT_BIT(BELOW_1G, 22), AT_BIT(BELOW_1G, 23), AT_BIT(BELOW_1G, 24),
-	AT_BIT(BELOW_1G, 25), AT_BIT(BELOW_1G, 26), AT_BIT(BELOW_1G, 27), AT_BIT(BELOW_1G, 28),
-	AT_BIT(BELOW_1G, 29),
-	/* With address bits that look like those of a frame number. */
-	AT(BELOW_1G, "mixed", 0x3579b000),
-	AT(AT_1G, "last-below", GiB - PAGE_SIZE),
-	AT_BIT(AT_1G, 30),
-	AT(AT_1G, "second", GiB + PAGE_SIZE),
-	AT(BELOW_4G, "last-below-2g", 2 * GiB - PAGE_SIZE),
-	AT_BIT(BELOW_4G, 31),
-	AT_BIT(AT_4G, 32),
-	AT(AT_4G, "second", 4 * GiB + PAGE_SIZE),
-	AT(AT_4G, "low-half-is-ram", 4 * GiB + 0x5000),
-	AT(AT_4G, "low-half-is-1g", 5 * GiB),
-	AT_BIT(BEYOND_4G, 33), AT_BIT(BEYOND_4G, 34), AT_BIT(BEYOND_4G, 35), AT_BIT(BEYOND_4G, 36),
-	AT_BIT(BEYOND_4G, 37), AT_BIT(BEYOND_4G, 38), AT_BIT(BEYOND_4G, 39), AT_BIT(BEYOND_4G, 40),
-	AT_BIT(BEYOND_4G, 41), AT_BIT(BEYOND_4G, 42), AT_BIT(BEYOND_4G, 43), AT_BIT(BEYOND_4G, 44),
-	AT_BIT(BEYOND_4G, 45), AT_BIT(BEYOND_4G, 46), AT_BIT(BEYOND_4G, 47), AT_BIT(BEYOND_4G, 48),
-	AT_BIT(BEYOND_4G, 49), AT_BIT(BEYOND_4G, 50), AT_BIT(BEYOND_4G, 51),
+	{ BELOW_1G, "bit-20", 1ull << 20 | 1ull << 24 },
+	/* Many bits, as a frame number has. */
+	{ BELOW_1G, "mixed", 0x3579b000 },
+	{ AT_1G, "last-below", GiB - PAGE_SIZE },
+	{ AT_1G, "second", GiB + PAGE_SIZE },
+	{ BELOW_4G, "last-below-2g", 2 * GiB - PAGE_SIZE },
+	{ AT_4G, "second", 4 * GiB + PAGE_SIZE },
+	{ AT_4G, "low-half-is-ram", 4 * GiB + 0x5000 },
+	{ AT_4G, "low-half-is-1g", 5 * GiB },
+};
+
+/* Each bit of a physical address is a place as well; the last one of each region. */
+#define HIGHEST_BIT 51
+static const struct {
+	enum region region;
+	unsigned int last;
+} bits[] = {
+	{ LOW, 19 },	  { BELOW_1G, 29 }, { AT_1G, 30 },
+	{ BELOW_4G, 31 }, { AT_4G, 32 },    { BEYOND_4G, HIGHEST_BIT },
 };
 
 static bool is_ram(phys_addr page)
@@ -125,7 +119,8 @@ static void add_place(enum region region, const char *name, phys_addr physical)
 	poison(place);
 }
 
-static unsigned int mistakes(phys_addr physical, phys_addr to[RELATIONS], const char *how[RELATIONS])
+static unsigned int mistakes(phys_addr physical, phys_addr to[RELATIONS],
+			     const char *how[RELATIONS])
 {
 	unsigned int count = 0;
 
@@ -156,6 +151,19 @@ unsigned int related_places(const struct place *place, struct relation relations
 	return found;
 }
 
+static void add_bits(void)
+{
+	unsigned int range = 0;
+	char name[20];
+
+	for (unsigned int bit = PAGE_SHIFT; bit <= HIGHEST_BIT; bit++) {
+		if (bit > bits[range].last)
+			range++;
+		snprintf(name, sizeof(name), "bit-%u", bit);
+		add_place(bits[range].region, name, 1ull << bit);
+	}
+}
+
 static void add_last_places(void)
 {
 	unsigned int count;
@@ -171,7 +179,7 @@ static void add_last_places(void)
 	}
 }
 
-static void init(void)
+void places_init(void)
 {
 	phys_addr to[RELATIONS];
 	const char *how[RELATIONS];
@@ -184,6 +192,7 @@ static void init(void)
 		crash("the image and what the library has allocated end above 2 MiB");
 	for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++)
 		add_place(wanted[i].region, wanted[i].name, wanted[i].address);
+	add_bits();
 	add_last_places();
 	count = place_count;
 	for (unsigned int i = 0; i < count; i++) {
@@ -241,7 +250,8 @@ static unsigned int not_poison(const struct place *place, bool every_word)
 
 	if (!every_word) {
 		for (unsigned int i = 0; i < ARRAY_SIZE(written_first); i++) {
-			if (word[written_first[i] / 4] != first + written_first[i] / 4 * POISON_STEP)
+			if (word[written_first[i] / 4] !=
+			    first + written_first[i] / 4 * POISON_STEP)
 				return written_first[i];
 		}
 		return PAGE_SIZE;
@@ -298,7 +308,7 @@ void for_each_place(enum region region, bool operand, void (*run)(struct place *
 
 	if (!svm_ready())
 		return;
-	init();
+	places_init();
 	for (struct place *place = places; place < places + place_count; place++) {
 		if (place->region != region)
 			continue;
@@ -315,63 +325,4 @@ void for_each_place(enum region region, bool operand, void (*run)(struct place *
 	}
 	check_all_poison();
 	svm_check_invariants();
-}
-
-static struct svm_guest *the_guest;
-static struct vmcb *home;
-
-struct svm_guest *mapping_guest(const void *code)
-{
-	if (!the_guest) {
-		the_guest = svm_guest(L2_NATIVE, code);
-		home = the_guest->vmcb;
-	}
-	mapping_guest_home();
-	svm_guest_again(the_guest, L2_NATIVE, code);
-	the_guest->options = SVM_NO_VMLOAD;
-	return the_guest;
-}
-
-void mapping_guest_home(void)
-{
-	if (the_guest->vmcb != home)
-		svm_guest_place(the_guest, home);
-}
-
-L2_CODE(tell_tag, "mov %eax, %ebx\n not %eax\n vmmcall\n ud2");
-
-struct svm_guest *telling_guest(void)
-{
-	init();
-	return mapping_guest(tell_tag);
-}
-
-/* Never 0, as page 0 is one of them. */
-u32 tag_of(const struct place *place)
-{
-	return (u32)(place->physical >> PAGE_SHIFT) | 1u << 31;
-}
-
-/* The exit, and whose guest it was that ran. */
-void check_told(struct svm_guest *guest, const struct place *place, const char *id)
-{
-	struct fault fault = svm_fault(guest);
-	u32 told = guest->world.registers.bx;
-	struct place *teller = place_at((u64)(told & ~(1u << 31)) << PAGE_SHIFT);
-	char expected[64], got[128], where[64];
-	bool exited = !fault_raised(fault) && guest->vmcb->control.exitcode == VMEXIT_VMMCALL;
-
-	snprintf(expected, sizeof(expected), "VMEXIT_VMMCALL of the VMCB at %#llx",
-		 place->physical);
-	if (fault_raised(fault)) {
-		snprintf(got, sizeof(got), "%pe at VMRUN", &fault);
-	} else if (!exited) {
-		svm_exit_format(got, sizeof(got), guest->vmcb);
-	} else if (told != tag_of(place) && teller) {
-		place_format(where, sizeof(where), teller->physical, place);
-		snprintf(got, sizeof(got), "that of the VMCB at %s", where);
-	} else {
-		snprintf(got, sizeof(got), "EBX %#x, no VMCB's", told);
-	}
-	report_text(__FILE__, __LINE__, exited && told == tag_of(place), expected, got, "%s", id);
 }

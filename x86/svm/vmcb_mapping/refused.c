@@ -59,8 +59,8 @@ static void check_refused(unsigned int bit, const struct vmcb *vmcb)
 		checking("%s.bit-%u", instruction->name, bit);
 		fault = execute(instruction, (ulong)vmcb | 1ull << bit);
 		check_fault(fault, FAULT_GP(0), "%s.bit-%u.fault", instruction->name, bit);
-		check(!memcmp(&before, vmcb, PAGE_SIZE), "%s.bit-%u.untouched",
-		      instruction->name, bit);
+		check(!memcmp(&before, vmcb, PAGE_SIZE), "%s.bit-%u.untouched", instruction->name,
+		      bit);
 	}
 }
 
@@ -121,9 +121,7 @@ SVM_SUBTEST("host-save-area-beyond-maxphyaddr", test_save_area_beyond);
 	{                                                                                          \
 		struct fault fault;                                                                \
                                                                                                    \
-		asm volatile("clgi\n"                                                              \
-			     TRY_WITH_EAX(".byte 0x67\n " #name)                                   \
-			     "stgi\n"                                                              \
+		asm volatile("clgi\n" TRY_WITH_EAX(".byte 0x67\n " #name) "stgi\n"                 \
 			     : "=a"(fault.value)                                                   \
 			     : "0"(ax)                                                             \
 			     : clobber "memory", "cc");                                            \
@@ -137,11 +135,11 @@ DEFINE_SHORT(vmsave, )
 
 #ifdef __x86_64__
 #define SHORT_NAME    "address-size-32"
-#define SHORT_ADDRESS GiB	     /* bit 30 */
+#define SHORT_ADDRESS GiB /* bit 30 */
 #define UPPER_BITS    (1ull << 63 | 1ull << 32)
 #else
 #define SHORT_NAME    "address-size-16"
-#define SHORT_ADDRESS 0x4000	     /* bit 14 */
+#define SHORT_ADDRESS 0x4000 /* bit 14 */
 #define UPPER_BITS    (1ul << 31 | 1ul << 16)
 #endif
 

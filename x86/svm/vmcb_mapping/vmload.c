@@ -19,7 +19,10 @@ static const struct moved {
 	u32 msr;
 	u16 offset;
 } moved[] = {
-#define MOVED(name, msr, field) { name, msr, offsetof(struct vmcb, save.field) }
+#define MOVED(name, msr, field)                                                                    \
+	{                                                                                          \
+		name, msr, offsetof(struct vmcb, save.field)                                       \
+	}
 	MOVED("star", MSR_STAR, star),
 	MOVED("sysenter-esp", MSR_IA32_SYSENTER_ESP, sysenter_esp),
 	MOVED("sysenter-eip", MSR_IA32_SYSENTER_EIP, sysenter_eip),
@@ -156,8 +159,10 @@ static const struct {
 	u16 offset, end;
 } saved[] = {
 #define SAVED(from, to)                                                                            \
-	{ offsetof(struct vmcb, save.from),                                                        \
-	  offsetof(struct vmcb, save.to) + sizeof(((struct vmcb *)0)->save.to) }
+	{                                                                                          \
+		offsetof(struct vmcb, save.from),                                                  \
+		    offsetof(struct vmcb, save.to) + sizeof(((struct vmcb *)0)->save.to)           \
+	}
 	SAVED(fs, gs),
 	SAVED(ldtr, ldtr),
 	SAVED(tr, tr),
@@ -184,8 +189,8 @@ static void check_saved(struct fault fault, struct place *place)
 
 	while (n < ARRAY_SIZE(moved) - 1 && *field(place->page, n) == value_of(n, place))
 		n++;
-	snprintf(expected, sizeof(expected), "%s %#llx at %#llx", moved[n].name,
-		 value_of(n, place), place->physical);
+	snprintf(expected, sizeof(expected), "%s %#llx at %#llx", moved[n].name, value_of(n, place),
+		 place->physical);
 	if (fault_raised(fault))
 		snprintf(got, sizeof(got), "%pe at VMSAVE", &fault);
 	else

@@ -18,8 +18,10 @@
 
 TEST_SUMMARY("SVM finds its structures at any physical address, and writes to no other page");
 TEST_MANUAL("APM volume 2, 15.5 \"VMRUN Instruction\"");
-TEST_MANUAL("APM volume 2, 15.10, 15.11: permission maps; 15.25 \"Nested Paging\"; 15.30.4 \"VM_HSAVE_PA MSR\"");
-TEST_GUARDS("Linux 8c5fbf1a7231: the function that maps the VMCB got an address for a frame number, VMRUN failed");
+TEST_MANUAL("APM volume 2, 15.10, 15.11: permission maps; 15.25 \"Nested Paging\"; 15.30.4 "
+	    "\"VM_HSAVE_PA MSR\"");
+TEST_GUARDS("Linux 8c5fbf1a7231: the function that maps the VMCB got an address for a frame "
+	    "number, VMRUN failed");
 TEST_NEEDS("SVM");
 
 /* The others get VMCBs that are as good; none of them may run or be written. */
