@@ -125,15 +125,15 @@ static const struct feature_bit efer_bits[] = {
 static void test_feature_bit(struct svm_guest *guest, struct field field,
 			     const struct feature_bit *row)
 {
-	u64 value = field_get(guest, field);
+	u64 value = field_get(guest->vmcb, field);
 
 	if (!cpu_has(row->feature)) {
 		must_refuse(guest, field, value | BIT_ULL(row->bit), "%s.absent", row->id);
 		return;
 	}
-	field_set(guest, field, value | BIT_ULL(row->bit));
+	field_set(guest->vmcb, field, value | BIT_ULL(row->bit));
 	must_run(guest, "%s", row->id);
-	field_set(guest, field, value);
+	field_set(guest->vmcb, field, value);
 }
 
 /* Without paging none of these bits means anything to what L2 executes. */

@@ -26,6 +26,24 @@ static void test_asid(void)
 
 SVM_SUBTEST("asid", test_asid);
 
+/* 15.21.10: virtual NMIs need the intercept of real ones. */
+static void test_virtual_nmi(void)
+{
+	struct svm_guest *guest;
+
+	if (!cpu_has(FEATURE_SVM_VNMI)) {
+		subtest_skip("the CPU has no virtual NMIs");
+		return;
+	}
+	guest = counting_guest(L2_PROTECTED);
+	must_refuse(guest, FIELD(control.int_ctl), V_NMI_ENABLE, "without-intercept");
+	svm_intercept(guest, VMEXIT_NMI);
+	guest->vmcb->control.int_ctl = V_NMI_ENABLE;
+	must_run(guest, "with-intercept");
+}
+
+SVM_SUBTEST("virtual-nmi", test_virtual_nmi);
+
 /* Where the maps lie, from the end of the physical addresses; bits 11:0 are ignored (appendix B).
  */
 static const struct map_case {
@@ -63,7 +81,7 @@ static void test_maps(void)
 		struct svm_guest *guest = counting_guest(L2_PROTECTED);
 
 		if (row->legal) {
-			field_set(guest, row->field, end + row->from_end);
+			field_set(guest->vmcb, row->field, end + row->from_end);
 			must_run(guest, "%s", row->id);
 			continue;
 		}

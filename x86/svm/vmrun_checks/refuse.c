@@ -9,19 +9,6 @@ static u32 counter;
 L2_CODE(count_flat, ".byte 0xff, 0x03\n vmmcall\n ud2");
 L2_CODE(count_16bit, ".code16\n incl 0\n vmmcall\n ud2");
 
-u64 field_get(const struct svm_guest *guest, struct field field)
-{
-	u64 value = 0;
-
-	memcpy(&value, (const u8 *)guest->vmcb + field.offset, field.size);
-	return value;
-}
-
-void field_set(struct svm_guest *guest, struct field field, u64 value)
-{
-	memcpy((u8 *)guest->vmcb + field.offset, &value, field.size);
-}
-
 struct svm_guest *counting_guest(enum l2_mode mode)
 {
 	static struct svm_guest *guests[L2_MODES];
@@ -94,7 +81,7 @@ void must_refuse(struct svm_guest *guest, struct field field, u64 value, const c
 	vsnprintf(name, sizeof(name), id, list);
 	va_end(list);
 	counter = 0;
-	field_set(guest, field, value);
+	field_set(guest->vmcb, field, value);
 	svm_run(guest);
 	if (is_refused(guest, "%s", name)) {
 		check_equal(counter, 0, "%s.counted", name);
@@ -111,7 +98,7 @@ void may_refuse(struct svm_guest *guest, struct field field, u64 value, const ch
 	char exit[64];
 
 	unchanged = *guest->vmcb;
-	field_set(guest, field, value);
+	field_set(guest->vmcb, field, value);
 	svm_run(guest);
 	svm_exit_format(exit, sizeof(exit), guest->vmcb);
 	diagnostic("%s: %s", what, exit);
@@ -120,7 +107,7 @@ void may_refuse(struct svm_guest *guest, struct field field, u64 value, const ch
 
 void must_refuse_bits(struct svm_guest *guest, struct field field, u64 bits, const char *id)
 {
-	u64 value = field_get(guest, field);
+	u64 value = field_get(guest->vmcb, field);
 
 	for (unsigned int bit = 0; bit < field.size * 8u; bit++) {
 		if (bits & BIT_ULL(bit))

@@ -3,22 +3,8 @@
 #ifndef X86_SVM_VMRUN_CHECKS_REFUSE_H
 #define X86_SVM_VMRUN_CHECKS_REFUSE_H
 
+#include "svm/field.h"
 #include "svm/test.h"
-
-struct field {
-	u16 offset;
-	u8 size;
-};
-
-/* FIELD_VALUE() for static tables. */
-#define FIELD_VALUE(name)                                                                          \
-	{                                                                                          \
-		offsetof(struct vmcb, name), sizeof(((struct vmcb *)0)->name)                      \
-	}
-#define FIELD(name) ((struct field)FIELD_VALUE(name))
-
-u64 field_get(const struct svm_guest *guest, struct field field);
-void field_set(struct svm_guest *guest, struct field field, u64 value);
 
 /*
  * A guest of that mode, the same one for each call, as svm_guest() leaves it. Its code counts and
