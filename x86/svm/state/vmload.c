@@ -175,8 +175,11 @@ static void test_in_l2(void)
 
 SVM_SUBTEST("vmload-vmsave-in-l2", test_in_l2);
 
+static u16 l2_tr;
+
 static void change_msrs(void)
 {
+	l2_tr = str();
 	read_msrs();
 	for (unsigned int i = 0; i < ARRAY_SIZE(msrs); i++) {
 		if (has(&msrs[i]))
@@ -185,8 +188,8 @@ static void change_msrs(void)
 }
 
 /*
- * Without VMLOAD and VMSAVE L2 has L1's MSRs and L1 has L2's, whatever the VMCB says; and the VMCB
- * keeps what it says.
+ * Without VMLOAD and VMSAVE L2 has L1's MSRs and segments, L1 has L2's MSRs, whatever the VMCB
+ * says; and the VMCB keeps what it says.
  */
 static void test_not_switched(void)
 {
@@ -194,6 +197,7 @@ static void test_not_switched(void)
 	u64 host[ARRAY_SIZE(msrs)], now[ARRAY_SIZE(msrs)];
 
 	guest->options = SVM_NO_VMLOAD;
+	fill(guest->vmcb);
 	for (unsigned int i = 0; i < ARRAY_SIZE(msrs); i++) {
 		field_set(guest->vmcb, msrs[i].field, 0x1110 + i);
 		if (!has(&msrs[i]))
@@ -216,6 +220,12 @@ static void test_not_switched(void)
 			continue;
 		check_equal(seen[i], msrs[i].value, "%s.l2", msrs[i].id);
 		check_equal(now[i], msrs[i].value ^ 8, "%s.l1", msrs[i].id);
+	}
+	check_equal(l2_tr, str(), "tr.l2");
+	for (unsigned int i = 0; i < ARRAY_SIZE(segments); i++) {
+		check(!memcmp((u8 *)guest->vmcb + segments[i].offset, &segments[i].value,
+			      sizeof(segments[i].value)),
+		      "%s.vmcb", segments[i].id);
 	}
 }
 
