@@ -12,98 +12,45 @@
 
 #define CLEAN_ALL 0xfffu
 
-static u64 read_idt_limit(void)
-{
-	return sidt().limit;
-}
-
-static u64 read_gdt_limit(void)
-{
-	return sgdt().limit;
-}
-
-static u64 read_tpr(void)
-{
+DEFINE_GET(cr0, read_cr0())
+DEFINE_GET(cr2, read_cr2())
+DEFINE_GET(cr3, read_cr3())
+DEFINE_GET(cr4, read_cr4())
+DEFINE_GET(dr6, read_dr6())
+DEFINE_GET(dr7, read_dr7())
+DEFINE_GET(efer, rdmsr(MSR_EFER))
+DEFINE_GET(pat, rdmsr(MSR_IA32_PAT))
+DEFINE_GET(idt_limit, sidt().limit)
+DEFINE_GET(gdt_limit, sgdt().limit)
+DEFINE_GET(es, read_es())
+DEFINE_GET(ds, read_ds())
 #ifdef __x86_64__
-	return read_cr8();
-#else
-	return 0;
+DEFINE_GET(tpr, read_cr8())
 #endif
-}
 
-static u64 read_es_selector(void)
-{
-	return read_es();
-}
-
-static u64 read_ds_selector(void)
-{
-	return read_ds();
-}
-
-static u64 get_cr0(void)
-{
-	return read_cr0();
-}
-
-static u64 get_cr2(void)
-{
-	return read_cr2();
-}
-
-static u64 get_cr3(void)
-{
-	return read_cr3();
-}
-
-static u64 get_cr4(void)
-{
-	return read_cr4();
-}
-
-static u64 get_dr6(void)
-{
-	return read_dr6();
-}
-
-static u64 get_dr7(void)
-{
-	return read_dr7();
-}
-
-static u64 get_efer(void)
-{
-	return rdmsr(MSR_EFER);
-}
-
-static u64 get_pat(void)
-{
-	return rdmsr(MSR_IA32_PAT);
-}
-
-/* What L1 flips; and what L2 then sees flipped, which int_ctl has elsewhere than CR8. */
+/* What L1 flips, and L2 sees flipped. */
 static const struct row {
 	const char *id;
 	u32 bit;
 	struct field field;
 	u64 (*read)(void);
-	u64 flip, seen_flip;
-	bool nested, x86_64;
+	u64 flip;
 } rows[] = {
-#define ROW(id, bit, name, read, flip) id, bit, FIELD_VALUE(name), read, flip, flip
-	{ ROW("cr.cr0", CLEAN_CR, save.cr0, get_cr0, CR0_MP), false, false },
-	{ ROW("cr.cr3", CLEAN_CR, save.cr3, get_cr3, 8), false, false },
-	{ ROW("cr.cr4", CLEAN_CR, save.cr4, get_cr4, CR4_DE), false, false },
-	{ ROW("cr.efer", CLEAN_CR, save.efer, get_efer, EFER_SCE), false, false },
-	{ ROW("dr.dr6", CLEAN_DR, save.dr6, get_dr6, 3), false, false },
-	{ ROW("dr.dr7", CLEAN_DR, save.dr7, get_dr7, 0x30000), false, false },
-	{ ROW("dt.idtr", CLEAN_DT, save.idtr.limit, read_idt_limit, 0x1000), false, false },
-	{ ROW("dt.gdtr", CLEAN_DT, save.gdtr.limit, read_gdt_limit, 0x1000), false, false },
-	{ ROW("seg.es", CLEAN_SEG, save.es.selector, read_es_selector, 0x5550), false, false },
-	{ ROW("seg.ds", CLEAN_SEG, save.ds.selector, read_ds_selector, 0x3330), false, false },
-	{ ROW("cr2", CLEAN_CR2, save.cr2, get_cr2, 0x12345678), false, false },
-	{ ROW("np.g_pat", CLEAN_NP, save.g_pat, get_pat, 0x0100), true, false },
-	{ "tpr", CLEAN_TPR, FIELD_VALUE(control.int_ctl), read_tpr, 0x5, 0x5, false, true },
+	{ "cr.cr0", CLEAN_CR, FIELD_VALUE(save.cr0), get_cr0, CR0_MP },
+	{ "cr.cr3", CLEAN_CR, FIELD_VALUE(save.cr3), get_cr3, 8 },
+	{ "cr.cr4", CLEAN_CR, FIELD_VALUE(save.cr4), get_cr4, CR4_DE },
+	{ "cr.efer", CLEAN_CR, FIELD_VALUE(save.efer), get_efer, EFER_SCE },
+	{ "dr.dr6", CLEAN_DR, FIELD_VALUE(save.dr6), get_dr6, 3 },
+	{ "dr.dr7", CLEAN_DR, FIELD_VALUE(save.dr7), get_dr7, 0x30000 },
+	{ "dt.idtr", CLEAN_DT, FIELD_VALUE(save.idtr.limit), get_idt_limit, 0x1000 },
+	{ "dt.gdtr", CLEAN_DT, FIELD_VALUE(save.gdtr.limit), get_gdt_limit, 0x1000 },
+	{ "seg.es", CLEAN_SEG, FIELD_VALUE(save.es.selector), get_es, 0x5550 },
+	{ "seg.ds", CLEAN_SEG, FIELD_VALUE(save.ds.selector), get_ds, 0x3330 },
+	{ "cr2", CLEAN_CR2, FIELD_VALUE(save.cr2), get_cr2, 0x12345678 },
+	{ "np.g_pat", CLEAN_NP, FIELD_VALUE(save.g_pat), get_pat, 0x0100 },
+#ifdef __x86_64__
+	{ "tpr", CLEAN_TPR, FIELD_VALUE(control.int_ctl), get_tpr, 0x5 },
+#endif
 };
 
 static const struct row *row;
@@ -127,7 +74,7 @@ static void test_row(void)
 	struct svm_guest *guest = calling_guest(read_row);
 	u64 first, value;
 
-	if (row->nested)
+	if (row->bit == CLEAN_NP)
 		svm_nested_paging(guest);
 	if (row->bit == CLEAN_TPR)
 		guest->vmcb->control.int_ctl = V_INTR_MASKING;
@@ -137,8 +84,8 @@ static void test_row(void)
 	run_row(guest, CLEAN_ALL, first, "unchanged");
 	value = field_get(guest->vmcb, row->field);
 	field_set(guest->vmcb, row->field, value ^ row->flip);
-	run_row(guest, CLEAN_ALL & ~row->bit, first ^ row->seen_flip, "changed");
-	run_row(guest, CLEAN_ALL, first ^ row->seen_flip, "changed.kept");
+	run_row(guest, CLEAN_ALL & ~row->bit, first ^ row->flip, "changed");
+	run_row(guest, CLEAN_ALL, first ^ row->flip, "changed.kept");
 	field_set(guest->vmcb, row->field, value);
 	run_row(guest, 0, first, "back");
 }
@@ -146,9 +93,7 @@ static void test_row(void)
 static void test_bits(void)
 {
 	for (row = rows; row < rows + ARRAY_SIZE(rows); row++) {
-		if (row->x86_64 && sizeof(ulong) != 8)
-			continue;
-		if (row->nested && !cpu_has(FEATURE_SVM_NP))
+		if (row->bit == CLEAN_NP && !cpu_has(FEATURE_SVM_NP))
 			check_skip("the CPU has no nested paging", "%s", row->id);
 		else
 			test_row();
@@ -261,10 +206,12 @@ static void read_dr6_and_es(void)
 static void test_two_vmcbs(void)
 {
 	struct svm_guest *guest = calling_guest(read_dr6_and_es);
+	static const char *const turns[] = { "turn-0", "turn-1", "turn-2",
+					     "turn-3", "turn-4", "turn-5" };
 	struct vmcb *vmcbs[2] = { guest->vmcb, page_alloc() };
 
 	*vmcbs[1] = *vmcbs[0];
-	for (u32 i = 0; i < 6; i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(turns); i++) {
 		struct vmcb *vmcb = vmcbs[i % 2];
 
 		guest->vmcb = vmcb;
@@ -276,10 +223,10 @@ static void test_two_vmcbs(void)
 			vmcb->control.clean = CLEAN_ALL;
 			call_again(guest);
 		}
-		if (called(guest, "run"))
+		if (called(guest, turns[i]))
 			check_equal((u32)seen,
-				    (0x0ff0u | (i % 2 + 1)) << 16 | (0x1000 + 8 * (i % 2)),
-				    "turn-%u", i);
+				    (0x0ff0u | (i % 2 + 1)) << 16 | (0x1000 + 8 * (i % 2)), "%s",
+				    turns[i]);
 	}
 	svm_guest_place(guest, vmcbs[0]);
 }

@@ -4,70 +4,22 @@
 #include "msr.h"
 #include "state.h"
 
-static u64 l2_cr0(void)
-{
-	return read_cr0();
-}
-static u64 l2_cr2(void)
-{
-	return read_cr2();
-}
-static u64 l2_cr3(void)
-{
-	return read_cr3();
-}
-static u64 l2_cr4(void)
-{
-	return read_cr4();
-}
-static u64 l2_dr6(void)
-{
-	return read_dr6();
-}
-static u64 l2_dr7(void)
-{
-	return read_dr7();
-}
-static u64 l2_flags(void)
-{
-	return read_flags();
-}
-static u64 l2_efer(void)
-{
-	return rdmsr(MSR_EFER);
-}
-static void l2_set_cr0(u64 value)
-{
-	write_cr0(value);
-}
-static void l2_set_cr2(u64 value)
-{
-	write_cr2(value);
-}
-static void l2_set_cr3(u64 value)
-{
-	write_cr3(value);
-}
-static void l2_set_cr4(u64 value)
-{
-	write_cr4(value);
-}
-static void l2_set_dr6(u64 value)
-{
-	write_dr6(value);
-}
-static void l2_set_dr7(u64 value)
-{
-	write_dr7(value);
-}
-static void l2_set_efer(u64 value)
-{
-	wrmsr(MSR_EFER, value);
-}
-static void l2_set_flags(u64 value)
-{
-	write_flags(value);
-}
+DEFINE_GET(cr0, read_cr0())
+DEFINE_SET(cr0, write_cr0(value))
+DEFINE_GET(cr2, read_cr2())
+DEFINE_SET(cr2, write_cr2(value))
+DEFINE_GET(cr3, read_cr3())
+DEFINE_SET(cr3, write_cr3(value))
+DEFINE_GET(cr4, read_cr4())
+DEFINE_SET(cr4, write_cr4(value))
+DEFINE_GET(dr6, read_dr6())
+DEFINE_SET(dr6, write_dr6(value))
+DEFINE_GET(dr7, read_dr7())
+DEFINE_SET(dr7, write_dr7(value))
+DEFINE_GET(flags, read_flags())
+DEFINE_SET(flags, write_flags(value))
+DEFINE_GET(efer, rdmsr(MSR_EFER))
+DEFINE_SET(efer, wrmsr(MSR_EFER, value))
 
 #define ALL	 (~0ull)
 #define OF_FLAGS (EFLAGS_ID | EFLAGS_AC | EFLAGS_NT | EFLAGS_IOPL)
@@ -80,24 +32,24 @@ static const struct row {
 	void (*write)(u64 value);
 	u64 flip, l2_flip, compared;
 } rows[] = {
-	{ "cr0.ts", FIELD_VALUE(save.cr0), l2_cr0, l2_set_cr0, CR0_TS, CR0_TS, ALL },
-	{ "cr0.mp", FIELD_VALUE(save.cr0), l2_cr0, l2_set_cr0, CR0_MP, CR0_AM, ALL },
-	{ "cr0.wp", FIELD_VALUE(save.cr0), l2_cr0, l2_set_cr0, CR0_WP, CR0_NE, ALL },
-	{ "cr2", FIELD_VALUE(save.cr2), l2_cr2, l2_set_cr2, 0xdeadbee1, 0x76543210, ALL },
-	{ "cr3.pwt", FIELD_VALUE(save.cr3), l2_cr3, l2_set_cr3, 8, 16, ALL },
-	{ "cr4.de", FIELD_VALUE(save.cr4), l2_cr4, l2_set_cr4, CR4_DE, CR4_DE, ALL },
-	{ "cr4.tsd", FIELD_VALUE(save.cr4), l2_cr4, l2_set_cr4, CR4_TSD, CR4_PCE, ALL },
-	{ "cr4.pge", FIELD_VALUE(save.cr4), l2_cr4, l2_set_cr4, CR4_PGE, CR4_MCE, ALL },
-	{ "efer.sce", FIELD_VALUE(save.efer), l2_efer, l2_set_efer, EFER_SCE, EFER_SCE, ALL },
-	{ "efer.nxe", FIELD_VALUE(save.efer), l2_efer, l2_set_efer, EFER_NX, EFER_SCE, ALL },
-	{ "dr6.b", FIELD_VALUE(save.dr6), l2_dr6, l2_set_dr6, 0xf, 0xf, ALL },
-	{ "dr6.bs", FIELD_VALUE(save.dr6), l2_dr6, l2_set_dr6, DR6_BS, DR6_BS | DR6_BT, ALL },
-	{ "dr6.bd", FIELD_VALUE(save.dr6), l2_dr6, l2_set_dr6, DR6_BD, DR6_B2, ALL },
+	{ "cr0.ts", FIELD_VALUE(save.cr0), get_cr0, set_cr0, CR0_TS, CR0_TS, ALL },
+	{ "cr0.mp", FIELD_VALUE(save.cr0), get_cr0, set_cr0, CR0_MP, CR0_AM, ALL },
+	{ "cr0.wp", FIELD_VALUE(save.cr0), get_cr0, set_cr0, CR0_WP, CR0_NE, ALL },
+	{ "cr2", FIELD_VALUE(save.cr2), get_cr2, set_cr2, 0xdeadbee1, 0x76543210, ALL },
+	{ "cr3.pwt", FIELD_VALUE(save.cr3), get_cr3, set_cr3, 8, 16, ALL },
+	{ "cr4.de", FIELD_VALUE(save.cr4), get_cr4, set_cr4, CR4_DE, CR4_DE, ALL },
+	{ "cr4.tsd", FIELD_VALUE(save.cr4), get_cr4, set_cr4, CR4_TSD, CR4_PCE, ALL },
+	{ "cr4.pge", FIELD_VALUE(save.cr4), get_cr4, set_cr4, CR4_PGE, CR4_MCE, ALL },
+	{ "efer.sce", FIELD_VALUE(save.efer), get_efer, set_efer, EFER_SCE, EFER_SCE, ALL },
+	{ "efer.nxe", FIELD_VALUE(save.efer), get_efer, set_efer, EFER_NX, EFER_SCE, ALL },
+	{ "dr6.b", FIELD_VALUE(save.dr6), get_dr6, set_dr6, 0xf, 0xf, ALL },
+	{ "dr6.bs", FIELD_VALUE(save.dr6), get_dr6, set_dr6, DR6_BS, DR6_BS | DR6_BT, ALL },
+	{ "dr6.bd", FIELD_VALUE(save.dr6), get_dr6, set_dr6, DR6_BD, DR6_B2, ALL },
 	/* Conditions without an enable bit: nothing is to strike. */
-	{ "dr7.rw0", FIELD_VALUE(save.dr7), l2_dr7, l2_set_dr7, 0x30000, 0xd0300, ALL },
-	{ "dr7.len3", FIELD_VALUE(save.dr7), l2_dr7, l2_set_dr7, 0xd0000000, 0xf0000000, ALL },
-	{ "rflags", FIELD_VALUE(save.rflags), l2_flags, l2_set_flags, EFLAGS_ID | EFLAGS_AC,
-	  OF_FLAGS, OF_FLAGS },
+	{ "dr7.rw0", FIELD_VALUE(save.dr7), get_dr7, set_dr7, 0x30000, 0xd0300, ALL },
+	{ "dr7.len3", FIELD_VALUE(save.dr7), get_dr7, set_dr7, 0xd0000000, 0xf0000000, ALL },
+	{ "rflags", FIELD_VALUE(save.rflags), get_flags, set_flags, EFLAGS_ID | EFLAGS_AC, OF_FLAGS,
+	  OF_FLAGS },
 };
 
 static const struct row *row;

@@ -18,4 +18,16 @@ void call_again(struct svm_guest *guest);
 /* svm_run(), and whether it ended with the function's VMMCALL: a check "id.exit" only if not. */
 bool called(struct svm_guest *guest, const char *id);
 
+/* Functions of one type that read and write a register, for tables: get_cr0(), set_cr0(). */
+#define DEFINE_GET(name, read)                                                                     \
+	static u64 get_##name(void)                                                                \
+	{                                                                                          \
+		return read;                                                                       \
+	}
+#define DEFINE_SET(name, write)                                                                    \
+	static void set_##name(u64 value)                                                          \
+	{                                                                                          \
+		write;                                                                             \
+	}
+
 #endif

@@ -23,8 +23,7 @@ struct svm_guest *counting_guest(enum l2_mode mode)
 	return guests[mode];
 }
 
-/* Does L2 run, from its first instruction on? After VMEXIT_INVALID RIP and the others are as set.
- */
+/* Does L2 run, from its first instruction on? */
 static void run(struct svm_guest *guest, const char *id)
 {
 	static struct vmcb_save save;
