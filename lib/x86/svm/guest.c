@@ -106,6 +106,9 @@ struct svm_guest *svm_guest(enum l2_mode mode, const void *code)
 	guest->msrpm = pages_alloc(MSRPM_SIZE / PAGE_SIZE, PAGE_SIZE);
 	guest->stack_top = (u8 *)pages_alloc(L2_STACK_SIZE / PAGE_SIZE, PAGE_SIZE) + L2_STACK_SIZE;
 	guest->world.host_pa = (ulong)page_alloc();
+	/* A VMCB is too much for the stack. */
+	guest->before =
+		pages_alloc(ALIGN_UP(sizeof(*guest->before), PAGE_SIZE) / PAGE_SIZE, PAGE_SIZE);
 	guest->mode = mode;
 	guest->tables = l2_tables(mode);
 	guest->asid = 1 + asids++ % (svm_asids() - 1);
@@ -198,13 +201,11 @@ void svm_skip(struct svm_guest *guest, unsigned int length)
 
 u64 svm_run(struct svm_guest *guest)
 {
-	struct svm_before before;
-
 	guest->world.moves = !(guest->options & SVM_NO_VMLOAD);
-	svm_invariants_before(guest, &before);
+	svm_invariants_before(guest, guest->before);
 	svm_world_switch(&guest->world);
 	guest->runs++;
-	svm_invariants_after(guest, &before);
+	svm_invariants_after(guest, guest->before);
 	return guest->vmcb->control.exitcode;
 }
 
