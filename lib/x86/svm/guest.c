@@ -84,6 +84,7 @@ void svm_guest_again(struct svm_guest *guest, enum l2_mode mode, const void *cod
 		guest->tables = l2_tables(mode);
 		guest->mode = mode;
 	}
+	tables_clear_pdpes(&guest->tables);
 	guest->code = code;
 	guest->options = 0;
 	guest->nested.root = NULL;

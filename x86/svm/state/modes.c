@@ -83,6 +83,7 @@ static void set_mode(struct svm_guest *guest, enum l2_mode mode)
 	if (!made[mode])
 		tables[mode] = l2_tables(mode);
 	made[mode] = true;
+	tables_clear_pdpes(&tables[mode]);
 	state = l2_state(mode, identify, guest->stack_top, &tables[mode]);
 	vmcb_set_state(guest->vmcb, &state);
 	guest->vmcb->control.clean = 0;
@@ -160,6 +161,7 @@ static void walk(struct svm_guest *guest, const struct step *steps, unsigned int
 		check_equal(save->cs.attrib >> 8 & DESC_LONG, step->cs_flags, "%s.cs-l", step->id);
 		check_equal(save->cpl, 0, "%s.cpl", step->id);
 		svm_skip(guest, 3);
+		tables_clear_pdpes(&guest->tables);
 	}
 }
 
@@ -167,7 +169,8 @@ static void test_walk_32bit(void)
 {
 	struct svm_guest *guest = svm_guest(L2_PROTECTED, walk_32bit);
 
-	guest->world.registers.bx = (ulong)l2_tables(L2_PAE).root;
+	guest->tables = l2_tables(L2_PAE);
+	guest->world.registers.bx = (ulong)guest->tables.root;
 	guest->world.registers.di = (ulong)l2_tables(L2_32BIT).root;
 	walk(guest, steps_32bit, ARRAY_SIZE(steps_32bit));
 }

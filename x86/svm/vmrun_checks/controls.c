@@ -113,7 +113,7 @@ SVM_SUBTEST("map-bits", test_map_bits);
  */
 static void must_inject(u64 event, const char *id, unsigned int vector)
 {
-	struct svm_guest *guest = counting_guest(L2_PAE);
+	struct svm_guest *guest = counting_guest(L2_PROTECTED);
 
 	guest->vmcb->control.eventinj = event;
 	svm_run(guest);
@@ -139,7 +139,7 @@ static void test_event_types(void)
 	struct svm_guest *guest;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(reserved); i++) {
-		guest = counting_guest(L2_PAE);
+		guest = counting_guest(L2_PROTECTED);
 		must_refuse(guest, FIELD(control.eventinj), EVENT(reserved[i], 32), "reserved.%u",
 			    reserved[i]);
 		/* Without V it is no event. */
@@ -167,10 +167,10 @@ static void test_event_vectors(void)
 	static const u8 open[] = { 9, 21, 28, 29, 30 };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(none); i++)
-		must_refuse(counting_guest(L2_PAE), FIELD(control.eventinj), exception(none[i]),
-			    "none.vector-%u", none[i]);
+		must_refuse(counting_guest(L2_PROTECTED), FIELD(control.eventinj),
+			    exception(none[i]), "none.vector-%u", none[i]);
 	for (unsigned int i = 0; i < ARRAY_SIZE(open); i++) {
-		struct svm_guest *guest = counting_guest(L2_PAE);
+		struct svm_guest *guest = counting_guest(L2_PROTECTED);
 		char exit[64];
 
 		guest->vmcb->control.eventinj = exception(open[i]);

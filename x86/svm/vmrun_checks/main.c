@@ -107,7 +107,7 @@ static void test_rip(void)
 	check_exit_info(guest, VMEXIT_EXCP + VECTOR_GP, 0, guest->vmcb->control.exitinfo2,
 			"not-canonical");
 #endif
-	guest = counting_guest(L2_PAE);
+	guest = counting_guest(L2_PROTECTED);
 	guest->vmcb->save.cs.attrib &= ~VMCB_ATTRIB(0, DESC_GRANULARITY);
 	guest->vmcb->save.cs.limit = 0xfff;
 	svm_run(guest);

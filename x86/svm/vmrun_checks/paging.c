@@ -9,6 +9,15 @@
  */
 static void test_pdpes(void)
 {
+	static const struct {
+		const char *id;
+		u64 flip;
+	} legal[] = {
+		{ "pwt-pcd", 0x18 },
+		{ "available", 0xe00 },
+		{ "not-present", 0x1e7 },
+		{ "not-present.address", ~0ull << 40 | 1 },
+	};
 	struct svm_guest *guest = counting_guest(L2_PAE);
 	u64 reserved = 0x1e6 | ~0ull << cpu_physical_address_bits();
 	u64 *pdpe = tables_entry(&guest->tables, 0xc0000000, 3);
@@ -17,19 +26,18 @@ static void test_pdpes(void)
 	for (unsigned int bit = 0; bit < 64; bit++) {
 		if (!(reserved & BIT_ULL(bit)))
 			continue;
-		*pdpe = value | BIT_ULL(bit);
 		guest = counting_guest(L2_PAE);
+		*pdpe = value | BIT_ULL(bit);
 		svm_run(guest);
 		is_refused(guest, "reserved.bit-%u", bit);
 		*pdpe = value;
 	}
 	must_run(counting_guest(L2_PAE), "again");
-	*pdpe = reserved;
-	must_run(counting_guest(L2_PAE), "not-present");
-	*pdpe = value | 0x18;
-	must_run(counting_guest(L2_PAE), "pwt-pcd");
-	*pdpe = value | 0xe00;
-	must_run(counting_guest(L2_PAE), "available");
+	for (unsigned int i = 0; i < ARRAY_SIZE(legal); i++) {
+		guest = counting_guest(L2_PAE);
+		*pdpe = legal[i].flip ^ value;
+		must_run(guest, "%s", legal[i].id);
+	}
 	*pdpe = value;
 }
 
