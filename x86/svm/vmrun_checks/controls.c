@@ -185,3 +185,19 @@ static void test_event_vectors(void)
 }
 
 SVM_SUBTEST("event-vectors", test_event_vectors);
+
+/* #VMEXIT clears EVENTINJ, that of a VMCB that was refused as well. APM volume 3, VMRUN */
+static void test_event_cleared(void)
+{
+	struct svm_guest *guest = counting_guest(L2_PROTECTED);
+
+	guest->vmcb->control.eventinj = EVENT(1, 32);
+	svm_run(guest);
+	check_equal(guest->vmcb->control.eventinj, 0, "refused");
+	guest = counting_guest(L2_PROTECTED);
+	guest->vmcb->control.eventinj = EVENT(EVENT_TYPE_INTR, 32);
+	svm_run(guest);
+	check_equal(guest->vmcb->control.eventinj, 0, "taken");
+}
+
+SVM_SUBTEST("event-cleared", test_event_cleared);

@@ -25,6 +25,7 @@ TEST_MANUAL("APM volume 2, 15.5.1 \"Basic Operation\": Canonicalization and Cons
 TEST_MANUAL("APM volume 2, 15.20 \"Event Injection\"");
 TEST_MANUAL("APM volume 2, 15.25.3 \"Enabling Nested Paging\", 15.25.4");
 TEST_GUARDS("Linux b71138fcc362: nested VMRUN took a nested CR3 with reserved bits");
+TEST_GUARDS("Linux 69b721a86d0d: EVENTINJ stayed valid where nested VMRUN refused the VMCB");
 TEST_NEEDS("SVM");
 
 static void test_modes(void)
