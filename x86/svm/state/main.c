@@ -26,6 +26,8 @@ TEST_MANUAL("APM volume 2, 15.5.2 \"VMSAVE and VMLOAD Instructions\"");
 TEST_MANUAL(
     "APM volume 2, 15.15 \"VMCB State Caching\", 15.23 \"Last Branch Record Virtualization\"");
 TEST_MANUAL("APM volume 2, 15.25 \"Nested Paging\": G_PAT; 15.30.5 \"TSC Ratio MSR\"");
+TEST_GUARDS("Linux before 4.20: a TSC offset of L1's, set while L2 ran, was taken for L2's");
+TEST_GUARDS("Linux 8a4821412cf2: the last branch records of L1 and L2 got mixed up");
 TEST_NEEDS("SVM");
 
 static struct vmcb new_vmcb;
