@@ -35,6 +35,8 @@ enum svm_option {
 	SVM_NO_COMPARE = 8,   /* the VMCB is not compared: for storms, and two VMCBs in one page */
 };
 
+struct svm_before;
+
 struct svm_guest {
 	struct svm_switch world;
 	struct vmcb *vmcb;
@@ -46,6 +48,7 @@ struct svm_guest {
 	u32 options;
 	u32 asid; /* that it was given */
 	unsigned int runs;
+	struct svm_before *before; /* what svm_run() compares with */
 	struct svm_guest *next;
 
 	/* The first invariant that did not hold, and how many. */
