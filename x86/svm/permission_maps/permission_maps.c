@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * The maps by which L1 says which ports and which MSRs of its own L2 may reach: APM volume 2,
+ * 15.10 "IOIO Intercepts" and 15.11 "MSR Intercepts".
+ *
+ * A hypervisor that nests has two of each map, its own and L1's, and L2 may pass only where
+ * neither objects. It looks bits up in L1's memory, in software, for addresses and sizes that
+ * the CPU would have handled itself; or merges them into one map when L2 is entered. Both
+ * go wrong at the ends: an access that leaves its byte, page or map, an MSR that no bit is for.
+ * What is lost is L1's protection of the machine from L2.
+ */
+#include "control.h"
+#include "permission_maps.h"
+
+TEST_SUMMARY("L2 reaches the ports and the MSRs that L1's permission maps leave open, no others");
+TEST_MANUAL("APM volume 2, 15.10 \"IOIO Intercepts\"");
+TEST_MANUAL("APM volume 2, 15.11 \"MSR Intercepts\"");
+TEST_GUARDS("KVM looked an IOIO intercept of several bytes up by the first byte's bit alone, "
+	    "and took no notice of accesses that end beyond the map (Linux 3.17, nSVM)");
+TEST_NEEDS("SVM");
+
+struct svm_guest *maps_guest(enum l2_mode mode, const void *code)
+{
+	static struct svm_guest *guest;
+
+	if (!guest)
+		guest = svm_guest(mode, code);
+	else
+		svm_guest_again(guest, mode, code);
+	return guest;
+}
+
+void maps_enter_ring3(struct svm_guest *guest)
+{
+	struct vmcb_save *save = &guest->vmcb->save;
+
+	save->cpl = 3;
+	save->ss.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
+	save->cs.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
+	if (!(save->rflags & EFLAGS_VM)) {
+		save->ss.selector = USER_DS;
+		save->cs.selector = USER_CS;
+	}
+}
+
+void check_next_rip(struct svm_guest *guest, u64 expected)
+{
+	if (cpu_has(FEATURE_SVM_NRIPS))
+		check_equal(guest->vmcb->control.nrip, expected, "next-rip");
+}
