@@ -9,12 +9,13 @@
 #include "apic.h"
 #include "cpu.h"
 #include "intercepts.h"
-#include "smp.h"
+#include "msr.h"
 #include "string.h"
 #include "trap.h"
 #include "tsc.h"
 
-#define VECTOR 0x51
+#define VECTOR		  0x51
+#define APIC_DELIVERY_SMI (2u << 8)
 
 static u32 interrupts, nmis;
 
@@ -47,9 +48,14 @@ static void wait_a_little(void)
 		cpu_relax();
 }
 
-static void l2_interrupt(void *argument)
+static void send_to_self(void)
 {
 	apic_icr_write(apic_id(), APIC_DELIVERY_FIXED | APIC_ASSERT | VECTOR);
+}
+
+static void l2_interrupt(void *argument)
+{
+	send_to_self();
 	if (argument) {
 		irq_enable();
 		wait_a_little();
@@ -160,6 +166,76 @@ static void test_nmi_off(void)
 }
 SVM_SUBTEST("nmi.off", test_nmi_off);
 
+/* Where SMM begins after reset: 16-bit code that counts at SMBASE + 0x9000, and RSM. */
+#define SMBASE	     0x30000ul
+#define SMM_COUNT    ((volatile u8 *)(SMBASE + 0x9000))
+#define MSR_HWCR     0xc0010015
+#define HWCR_SMMLOCK BIT(0)
+
+static const u8 smm_code[] = { 0x2e, 0xfe, 0x06, 0x00, 0x90, 0x0f, 0xaa };
+
+static void l2_smi(void *argument)
+{
+	apic_icr_write(apic_id(), APIC_DELIVERY_SMI | APIC_ASSERT);
+	wait_a_little();
+	seen = *SMM_COUNT;
+}
+
+/* Only where SMM is the test's own: else firmware, or nothing, is there. */
+static bool smm_is_ours(void)
+{
+	u64 hwcr;
+
+	if (!fault_raised(rdmsr_safe(MSR_HWCR, &hwcr)) && hwcr & HWCR_SMMLOCK) {
+		check_skip("SMM is locked (HWCR.SMMLOCK)", "smm");
+		return false;
+	}
+	memcpy((void *)(SMBASE + 0x8000), smm_code, sizeof(smm_code));
+	*SMM_COUNT = 0;
+	l2_smi(NULL);
+	if (seen != 1) {
+		check_skip("an SMI of the host does not reach SMM at its default place", "smm");
+		return false;
+	}
+	*SMM_COUNT = 0;
+	seen = 0;
+	return true;
+}
+
+/* 15.13.3: asserted from outside, and pending until STGI. */
+static void test_smi(void)
+{
+	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
+
+	if (!smm_is_ours())
+		return;
+	svm_intercept(guest, VMEXIT_SMI);
+	guest->options |= SVM_KEEP_GIF;
+	svm_run(guest);
+	if (check_exit(guest, VMEXIT_SMI, "exit")) {
+		check_equal(guest->vmcb->control.exitinfo1 & 1, 1, "smisrc");
+		check_equal(*SMM_COUNT, 0, "before-stgi");
+		stgi();
+		wait_a_little();
+		check_equal(*SMM_COUNT, 1, "after-stgi");
+	}
+	stgi();
+}
+SVM_SUBTEST("smi.on", test_smi);
+
+/* 15.22.1: L2 is interrupted, and RSM goes back to it. */
+static void test_smi_off(void)
+{
+	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
+
+	if (!smm_is_ours())
+		return;
+	svm_run(guest);
+	check_exit(guest, VMEXIT_VMMCALL, "exit");
+	check_equal(seen, 1, "seen-by-l2");
+}
+SVM_SUBTEST("smi.off", test_smi_off);
+
 L2_CODE(l2_sti, "sti\n .fill 8, 1, 0x90\n cli\n vmmcall");
 
 static struct svm_guest *virtual_interrupt(void)
@@ -193,29 +269,52 @@ SVM_SUBTEST("vintr", test_vintr);
 
 static void l2_halt(void *argument)
 {
-	apic_icr_write(apic_id(), APIC_DELIVERY_FIXED | APIC_ASSERT | VECTOR);
+	send_to_self();
 	irq_enable_and_halt();
 	irq_disable();
 	seen = interrupts;
 }
 
-/* HLT without its intercept, and the interrupt that ends it. */
-static void test_halt(void)
+static void l2_mwait(void *argument)
 {
-	struct svm_guest *guest = svm_guest_call(l2_halt, NULL);
+	send_to_self();
+	asm volatile("sti\n mwait\n cli" : : "a"(0), "c"(0) : "memory");
+	seen = interrupts;
+}
+
+/* HLT and MWAIT without their intercepts, and the interrupt that ends them. */
+static void wait_in_l2(void (*function)(void *argument), u64 exitcode)
+{
+	struct svm_guest *guest = svm_guest_call(function, NULL);
 
 	set_handlers();
 	seen = 0;
-	svm_no_intercept(guest, VMEXIT_HLT);
+	svm_no_intercept(guest, exitcode);
 	svm_run(guest);
 	check_exit(guest, VMEXIT_VMMCALL, "exit");
 	check_equal(seen, 1, "seen-by-l2");
 }
+
+static void test_halt(void)
+{
+	wait_in_l2(l2_halt, VMEXIT_HLT);
+}
 SVM_SUBTEST("hlt-off", test_halt);
+
+static void test_mwait(void)
+{
+	if (!cpu_has(FEATURE_MWAIT)) {
+		check_skip("the CPU has no MWAIT", "exit");
+		return;
+	}
+	wait_in_l2(l2_mwait, VMEXIT_MWAIT);
+}
+SVM_SUBTEST("mwait-off", test_mwait);
 
 L2_TEXT(halt, "", "hlt");
 
-/* 15.9: the HLT intercept is checked before its effect: an exit with IF set, and an event pending. */
+/* 15.9: the HLT intercept is checked before its effect: an exit with IF set, and an event pending.
+ */
 static void test_halt_pending(void)
 {
 	struct svm_guest *guest = intercept_guest(L2_NATIVE, halt);
@@ -308,50 +407,3 @@ static void test_ferr_freeze(void)
 	asm volatile("fninit");
 }
 SVM_SUBTEST("ferr-freeze", test_ferr_freeze);
-
-/* INIT: on another CPU, as the host's turn comes with STGI. 15.13.4 */
-static struct {
-	u64 exitcode;
-	u32 running, done;
-} init_seen;
-
-static void l2_spin(void *argument)
-{
-	WRITE_ONCE(init_seen.running, 1);
-	for (;;)
-		cpu_relax();
-}
-
-static void run_until_init(void *argument)
-{
-	struct svm_guest *guest = argument;
-
-	init_seen.exitcode = svm_run(guest);
-	WRITE_ONCE(init_seen.done, 1);
-	/* The INIT is pending: it comes here, and this CPU waits for a STARTUP. */
-	stgi();
-	WRITE_ONCE(init_seen.done, 2);
-}
-
-static void test_init(void)
-{
-	struct svm_guest *guest = svm_guest_call(l2_spin, NULL);
-
-	if (cpu_count() < 2) {
-		check_skip("one CPU", "exit");
-		return;
-	}
-	memset(&init_seen, 0, sizeof(init_seen));
-	svm_intercept(guest, VMEXIT_INIT);
-	guest->options = SVM_NO_GIF_PROBE | SVM_KEEP_GIF;
-	smp_call_async(1, run_until_init, guest);
-	check(WAIT_UNTIL(READ_ONCE(init_seen.running), 1000000), "l2-runs");
-	apic_icr_write(cpus[1]->apic_id, APIC_DELIVERY_INIT | APIC_ASSERT);
-	check(WAIT_UNTIL(READ_ONCE(init_seen.done), 1000000), "exit-comes");
-	if (init_seen.done)
-		check_exit(guest, VMEXIT_INIT, "exit");
-	delay_us(100);
-	check_equal(READ_ONCE(init_seen.done), 1, "pending-until-stgi");
-	smp_restart(1);
-}
-SVM_SUBTEST("init", test_init);

@@ -16,8 +16,7 @@
 #include "trap.h"
 
 #define EXCEPTION(name, before, instruction, vector, ...)                                          \
-	INTERCEPT(name, before, instruction, .intercept = VMEXIT_EXCP + (vector),                  \
-		  __VA_ARGS__)
+	INTERCEPT(name, before, instruction, .intercept = VMEXIT_EXCP + (vector), __VA_ARGS__)
 
 EXCEPTION("de", "", "div %cl", VECTOR_DE, .fault = FAULT_VALUE(VECTOR_DE), .flags = ALONE);
 
@@ -29,7 +28,8 @@ static void single_step(struct svm_guest *guest)
 
 EXCEPTION("db.single-step", "", "nop", VECTOR_DB, .setup = single_step,
 	  .fault = FAULT_VALUE(VECTOR_DB), .flags = ALONE | TRAP);
-EXCEPTION("bp", "", "int3", VECTOR_BP, .fault = FAULT_VALUE(VECTOR_BP), .flags = ALONE | NEXT_RIP);
+EXCEPTION("bp", "", "int3", VECTOR_BP, .fault = FAULT_VALUE(VECTOR_BP),
+	  .flags = ALONE | NEXT_RIP | NOT_RING3);
 #ifndef __x86_64__
 static void set_overflow(struct svm_guest *guest)
 {
@@ -37,7 +37,7 @@ static void set_overflow(struct svm_guest *guest)
 }
 
 EXCEPTION("of", "", "into", VECTOR_OF, .setup = set_overflow, .fault = FAULT_VALUE(VECTOR_OF),
-	  .flags = ALONE | NEXT_RIP);
+	  .flags = ALONE | NEXT_RIP | NOT_RING3);
 
 /* Bounds 0 and 0 for an index that is another. */
 static void bounds(struct svm_guest *guest)
@@ -47,7 +47,7 @@ static void bounds(struct svm_guest *guest)
 }
 
 EXCEPTION("br", "", "bound %ecx, (%eax)", VECTOR_BR, .cx = 5, .setup = bounds,
-	  .fault = FAULT_VALUE(VECTOR_BR), .flags = ALONE | NEXT_RIP);
+	  .fault = FAULT_VALUE(VECTOR_BR), .flags = ALONE | NEXT_RIP | NOT_RING3);
 #endif
 EXCEPTION("ud", "", "ud2", VECTOR_UD, .fault = FAULT_VALUE(VECTOR_UD), .flags = ALONE);
 
@@ -82,8 +82,8 @@ EXCEPTION("ts", "", "ud2", VECTOR_TS, .setup = short_tss,
 
 static void absent_segment(struct svm_guest *guest)
 {
-	gdt_set(TEST_SELECTOR(0), SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_DATA_WRITABLE,
-						     DESC_GRANULARITY | DESC_BIG));
+	gdt_set(TEST_SELECTOR(0),
+		SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_DATA_WRITABLE, DESC_GRANULARITY | DESC_BIG));
 }
 
 EXCEPTION("np", "", "mov %eax, %es", VECTOR_NP, .ax = TEST_SELECTOR(0), .setup = absent_segment,

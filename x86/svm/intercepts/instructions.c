@@ -8,7 +8,6 @@
 #include "string.h"
 #include "trap.h"
 
-#define FEATURE_RDTSCP	 CPUID_FEATURE(0x80000001, 0, EDX, 27)
 #define FEATURE_MONITORX CPUID_FEATURE(0x80000001, 0, ECX, 29)
 #define FEATURE_TLBI_CTL CPUID_FEATURE(0x8000000a, 0, EDX, 24)
 #define FEATURE_WBNOINVD CPUID_FEATURE(0x80000008, 0, EBX, 9)
@@ -26,8 +25,8 @@ INTERCEPT("pause", "", "pause", .intercept = VMEXIT_PAUSE);
 /* What INVD would throw away is the host's. */
 INTERCEPT("invd", "", "invd", .intercept = VMEXIT_INVD, .ring3 = EXCP(GP), .flags = NOT_OFF);
 INTERCEPT("wbinvd", "", "wbinvd", .intercept = VMEXIT_WBINVD, .ring3 = EXCP(GP));
-INTERCEPT("wbnoinvd", "", ".byte 0xf3, 0x0f, 0x09", .intercept = VMEXIT_WBINVD,
-	  .ring3 = EXCP(GP), .feature = FEATURE_WBNOINVD);
+INTERCEPT("wbnoinvd", "", ".byte 0xf3, 0x0f, 0x09", .intercept = VMEXIT_WBINVD, .ring3 = EXCP(GP),
+	  .feature = FEATURE_WBNOINVD);
 /* Unintercepted it waits: see halt.off. */
 INTERCEPT("hlt", "", "hlt", .intercept = VMEXIT_HLT, .ring3 = EXCP(GP), .flags = NOT_OFF);
 
@@ -60,7 +59,8 @@ INTERCEPT("int-n", "", "int $" STRINGIFY(SOFT_VECTOR), .intercept = VMEXIT_SWINT
 /* 15.9: vectors of exceptions by INTn are software interrupts, whatever exceptions are taken. */
 INTERCEPT("int-3", "", ".byte 0xcd, 3", .intercept = VMEXIT_SWINT, .info1 = 3,
 	  .flags = INFO1 | NOT_OFF);
-INTERCEPT("int-14", "", "int $14", .intercept = VMEXIT_SWINT, .info1 = 14, .flags = INFO1 | NOT_OFF);
+INTERCEPT("int-14", "", "int $14", .intercept = VMEXIT_SWINT, .info1 = 14,
+	  .flags = INFO1 | NOT_OFF);
 INTERCEPT("int-255", "", "int $255", .intercept = VMEXIT_SWINT, .info1 = 255,
 	  .flags = INFO1 | NOT_OFF);
 /* 15.12.2: the #DB of ICEBP is not one that the exception's intercept takes. */
@@ -78,8 +78,8 @@ static void set_gs_base(struct svm_guest *guest)
 INTERCEPT("invlpg-segment", "", "invlpg %gs:(" R(ax) ")", .intercept = VMEXIT_INVLPG,
 	  .ring3 = EXCP(GP), .ax = 0x7654320, .setup = set_gs_base, .info1 = 0x17654320,
 	  .flags = INFO1);
-INTERCEPT("invlpga", "", "invlpga", .intercept = VMEXIT_INVLPGA, .ring3 = EXCP(GP),
-	  .ax = 0x7654320, .cx = 1);
+INTERCEPT("invlpga", "", "invlpga", .intercept = VMEXIT_INVLPGA, .ring3 = EXCP(GP), .ax = 0x7654320,
+	  .cx = 1);
 
 /* SVM's own: operands are host state that the guest's page holds. */
 static void host_state(struct svm_guest *guest)
@@ -107,7 +107,16 @@ INTERCEPT("vmload-nested-paging", "", "vmload", .intercept = VMEXIT_VMLOAD, .rin
 	  .feature = FEATURE_SVM_NP, .setup = host_state_nested);
 INTERCEPT("vmsave-nested-paging", "", "vmsave", .intercept = VMEXIT_VMSAVE, .ring3 = EXCP(GP),
 	  .feature = FEATURE_SVM_NP, .setup = host_state_nested);
-INTERCEPT("vmmcall", "", "vmmcall", .intercept = VMEXIT_VMMCALL, .off = EXCP(UD));
+INTERCEPT("vmmcall", "", "vmmcall", .intercept = VMEXIT_VMMCALL, .flags = NOT_OFF);
+
+static void no_vmmcall(struct svm_guest *guest)
+{
+	intercept_all_others(guest, VMEXIT_VMMCALL);
+}
+
+/* 15.9: #UD where it is not intercepted. */
+INTERCEPT("vmmcall-off", "", "vmmcall", .intercept = EXCP(UD), .setup = no_vmmcall,
+	  .flags = NOT_OFF);
 INTERCEPT("stgi", "", "stgi", .intercept = VMEXIT_STGI, .ring3 = EXCP(GP));
 INTERCEPT("clgi", "", "clgi", .intercept = VMEXIT_CLGI, .ring3 = EXCP(GP));
 INTERCEPT("skinit", "", "skinit", .intercept = VMEXIT_SKINIT, .ring3 = EXCP(GP),
@@ -121,16 +130,15 @@ static void monitored(struct svm_guest *guest)
 /* MONITOR and MWAIT are #UD in ring 3, unless HWCR says else. */
 INTERCEPT("monitor", "", "monitor", .intercept = VMEXIT_MONITOR, .ring3 = EXCP(UD),
 	  .setup = monitored, .feature = FEATURE_MWAIT);
-INTERCEPT("monitorx", "", ".byte 0x0f, 0x01, 0xfa", .intercept = VMEXIT_MONITOR,
-	  .setup = monitored, .feature = FEATURE_MONITORX);
-/* Nothing is monitored: unintercepted, it does not wait. */
-INTERCEPT("mwait", "", "mwait", .intercept = VMEXIT_MWAIT, .ring3 = EXCP(UD),
-	  .feature = FEATURE_MWAIT);
-INTERCEPT("mwaitx", "", ".byte 0x0f, 0x01, 0xfb", .intercept = VMEXIT_MWAIT,
+INTERCEPT("monitorx", "", ".byte 0x0f, 0x01, 0xfa", .intercept = VMEXIT_MONITOR, .setup = monitored,
 	  .feature = FEATURE_MONITORX);
-INTERCEPT("mwait-armed", "monitor\n mov $0, " R(ax), "mwait",
-	  .intercept = VMEXIT_MWAIT_CONDITIONAL, .setup = monitored, .feature = FEATURE_MWAIT,
-	  .flags = NOT_OFF | NOT_RING3);
+/* Unintercepted it may wait: see mwait-off. */
+INTERCEPT("mwait", "", "mwait", .intercept = VMEXIT_MWAIT, .ring3 = EXCP(UD),
+	  .feature = FEATURE_MWAIT, .flags = NOT_OFF);
+INTERCEPT("mwaitx", "", ".byte 0x0f, 0x01, 0xfb", .intercept = VMEXIT_MWAIT,
+	  .feature = FEATURE_MONITORX, .flags = NOT_OFF);
+INTERCEPT("mwait-armed", "monitor\n mov $0, " R(ax), "mwait", .intercept = VMEXIT_MWAIT_CONDITIONAL,
+	  .setup = monitored, .feature = FEATURE_MWAIT, .flags = NOT_OFF | NOT_RING3);
 /* The conditional intercept is checked first, and takes only an MWAIT that would wait. */
 static void both_mwaits(struct svm_guest *guest)
 {
@@ -183,10 +191,10 @@ static void use_invlpgb(struct svm_guest *guest)
 		guest->vmcb->control.np_enable |= NP_INVLPGB_TLBSYNC;
 }
 
-INTERCEPT("invlpgb", "", ".byte 0x0f, 0x01, 0xfe", .intercept = VMEXIT_INVLPGB,
-	  .ring3 = EXCP(GP), .setup = use_invlpgb, .feature = FEATURE_INVLPGB);
-INTERCEPT("tlbsync", "", ".byte 0x0f, 0x01, 0xff", .intercept = VMEXIT_TLBSYNC,
-	  .ring3 = EXCP(GP), .setup = use_invlpgb, .feature = FEATURE_INVLPGB);
+INTERCEPT("invlpgb", "", ".byte 0x0f, 0x01, 0xfe", .intercept = VMEXIT_INVLPGB, .ring3 = EXCP(GP),
+	  .setup = use_invlpgb, .feature = FEATURE_INVLPGB);
+INTERCEPT("tlbsync", "", ".byte 0x0f, 0x01, 0xff", .intercept = VMEXIT_TLBSYNC, .ring3 = EXCP(GP),
+	  .setup = use_invlpgb, .feature = FEATURE_INVLPGB);
 
 /* Descriptor tables, with this image's own values. */
 static void gdtr_operand(struct svm_guest *guest)
@@ -211,5 +219,5 @@ INTERCEPT("sldt", "", "sldt %ax", .intercept = VMEXIT_LDTR_READ);
 INTERCEPT("str", "", "str %ax", .intercept = VMEXIT_TR_READ);
 INTERCEPT("lldt", "", "lldt %ax", .intercept = VMEXIT_LDTR_WRITE, .ring3 = EXCP(GP));
 /* The TSS is busy: a #GP from its descriptor, which comes after the intercept. */
-INTERCEPT("ltr", "", "ltr %ax", .intercept = VMEXIT_TR_WRITE, .ring3 = EXCP(GP),
-	  .ax = TSS_SELECTOR, .off = EXCP(GP));
+INTERCEPT("ltr", "", "ltr %ax", .intercept = VMEXIT_TR_WRITE, .ring3 = EXCP(GP), .ax = TSS_SELECTOR,
+	  .off = EXCP(GP));

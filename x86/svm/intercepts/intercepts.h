@@ -47,7 +47,7 @@ struct intercept {
 	u64 info1;
 	u64 exitintinfo; /* what was being delivered */
 	u32 fault;	 /* that unintercepted a handler saw: FAULT_VALUE() */
-	u64 feature; /* CPUID: where the CPU lacks it the subtest is skipped */
+	u64 feature;	 /* CPUID: where the CPU lacks it the subtest is skipped */
 	enum l2_mode mode;
 	ulong ax, cx, dx;
 	void (*setup)(struct svm_guest *guest);
@@ -67,12 +67,15 @@ void enter_ring3(struct svm_guest *guest);
 u8 *operand(void);
 
 #define L2_TEXT(label, before, instruction)                                                        \
-	asm(".pushsection .text.l2." STRINGIFY(label) ", \"ax\", @progbits\n"                      \
-	    ".balign 16\n" STRINGIFY(label) ":\n" before "\n"                                      \
-	    STRINGIFY(label) "_at: " instruction "\n"                                              \
-	    STRINGIFY(label) "_next: vmmcall\n ud2\n" L2_NATIVE_CODE ".popsection\n"               \
-	    ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " "                                   \
-	    STRINGIFY(label) "_at, " STRINGIFY(label) "_next\n .popsection");                      \
+	asm(".pushsection .text.l2." STRINGIFY(                                                    \
+	    label) ", \"ax\", @progbits\n"                                                         \
+		   ".balign 16\n" STRINGIFY(label) ":\n" before "\n" STRINGIFY(                    \
+		       label) "_at: " instruction                                                  \
+			      "\n" STRINGIFY(                                                      \
+				  label) "_next: vmmcall\n ud2\n" L2_NATIVE_CODE ".popsection\n"   \
+					 ".pushsection .extable, \"a\"\n" EXTABLE_POINTER          \
+					 " " STRINGIFY(label) "_at, " STRINGIFY(                   \
+					     label) "_next\n .popsection");                        \
 	extern const u8 label[], CONCAT(label, _at)[], CONCAT(label, _next)[]
 
 #define INTERCEPT(subtest_name, before, instruction, ...)                                          \

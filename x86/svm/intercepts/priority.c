@@ -82,7 +82,8 @@ static void use_xsave(struct svm_guest *guest)
 }
 
 INTERCEPT("before-gp.xsetbv-value", "", "xsetbv", .intercept = VMEXIT_XSETBV, .ax = 0,
-	  .setup = use_xsave, .feature = FEATURE_XSAVE, .off = EXCP(GP), .flags = ALONE | NOT_RING3);
+	  .setup = use_xsave, .feature = FEATURE_XSAVE, .off = EXCP(GP),
+	  .flags = ALONE | NOT_RING3);
 INTERCEPT("before-gp.xsetbv-register", "", "xsetbv", .intercept = VMEXIT_XSETBV, .ax = 1,
 	  .cx = 0x1000, .setup = use_xsave, .feature = FEATURE_XSAVE, .off = EXCP(GP),
 	  .flags = ALONE | NOT_RING3);
@@ -143,8 +144,7 @@ EXCEPTION_FIRST("db.dr7-write", "mov " R(cx) ", %dr7", VMEXIT_DR7_WRITE, VECTOR_
 #ifdef __x86_64__
 EXCEPTION_FIRST("gp.cr0-high", "mov %rax, %cr0", VMEXIT_CR0_WRITE, VECTOR_GP,
 		.ax = 1ull << 32 | CR0_PG | CR0_PE | CR0_ET);
-EXCEPTION_FIRST("gp.cr3-reserved", "mov %rax, %cr3", VMEXIT_CR3_WRITE, VECTOR_GP,
-		.ax = 1ull << 52);
+EXCEPTION_FIRST("gp.cr3-reserved", "mov %rax, %cr3", VMEXIT_CR3_WRITE, VECTOR_GP, .ax = 1ull << 52);
 EXCEPTION_FIRST("gp.cr8", "mov %rax, %cr8", VMEXIT_CR8_WRITE, VECTOR_GP, .ax = 16);
 EXCEPTION_FIRST("gp.dr6-high", "mov %rax, %dr6", VMEXIT_DR0_WRITE + 6, VECTOR_GP, .ax = 1ull << 32);
 EXCEPTION_FIRST("gp.dr7-high", "mov %rax, %dr7", VMEXIT_DR7_WRITE, VECTOR_GP,
@@ -158,10 +158,9 @@ static void no_rdtsc(struct svm_guest *guest)
 	guest->vmcb->save.cr4 |= CR4_TSD;
 }
 
-FIRST("gp.rdtsc-tsd", "rdtsc", VMEXIT_RDTSC, EXCP(GP), .setup = no_rdtsc,
-      .flags = RING3 | NOT_OFF);
+FIRST("gp.rdtsc-tsd", "rdtsc", VMEXIT_RDTSC, EXCP(GP), .setup = no_rdtsc, .flags = RING3 | NOT_OFF);
 FIRST("gp.rdtscp-tsd", "rdtscp", VMEXIT_RDTSCP, EXCP(GP), .setup = no_rdtsc,
-      .feature = CPUID_FEATURE(0x80000001, 0, EDX, 27), .flags = RING3 | NOT_OFF);
+      .feature = FEATURE_RDTSCP, .flags = RING3 | NOT_OFF);
 
 static void allow_rdpmc(struct svm_guest *guest)
 {

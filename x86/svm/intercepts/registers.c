@@ -16,11 +16,11 @@
 #define VALUE  r13
 #define VALUE2 r9
 #else
-#define GPR_A "%ebx"
-#define A     3
-#define GPR_B "%esi"
-#define B     6
-#define VALUE bx
+#define GPR_A  "%ebx"
+#define A      3
+#define GPR_B  "%esi"
+#define B      6
+#define VALUE  bx
 #define VALUE2 si
 #endif
 
@@ -111,8 +111,8 @@ static void use_de(struct svm_guest *guest)
 /* With CR4.DE they are no aliases. */
 INTERCEPT("no-dr4", "", "mov %dr4, " R(ax), .intercept = VMEXIT_DR0_READ + 4, .exit = EXCP(UD),
 	  .setup = use_de, .flags = NOT_OFF | NOT_RING3);
-INTERCEPT("no-dr5", "", "mov " R(ax) ", %dr5", .intercept = VMEXIT_DR0_WRITE + 5,
-	  .exit = EXCP(UD), .setup = use_de, .flags = NOT_OFF | NOT_RING3);
+INTERCEPT("no-dr5", "", "mov " R(ax) ", %dr5", .intercept = VMEXIT_DR0_WRITE + 5, .exit = EXCP(UD),
+	  .setup = use_de, .flags = NOT_OFF | NOT_RING3);
 
 L2_TEXT(l2_read_dr4, "", "mov %dr4, " R(ax));
 
@@ -127,7 +127,7 @@ static void test_aliases(void)
 		svm_intercept(guest, VMEXIT_DR0_READ + (i ? 6 : 4));
 		exits[i] = svm_run(guest);
 		check(exits[i] == VMEXIT_VMMCALL || exits[i] == VMEXIT_DR0_READ + 4 ||
-			      exits[i] == VMEXIT_DR0_READ + 6,
+			  exits[i] == VMEXIT_DR0_READ + 6,
 		      "dr%u", i ? 6 : 4);
 	}
 	diagnostic("MOV from DR4: exit %#llx with DR4's bit, %#llx with DR6's", exits[0], exits[1]);
@@ -176,9 +176,8 @@ static void test_selective(void)
 		svm_run(guest);
 		check_exit(guest, rows[i].exit ? VMEXIT_CR0_SEL_WRITE : VMEXIT_VMMCALL, "%s.exit",
 			   rows[i].name);
-		check_equal(guest->vmcb->save.cr0,
-			    rows[i].exit ? before : before ^ rows[i].change, "%s.cr0",
-			    rows[i].name);
+		check_equal(guest->vmcb->save.cr0, rows[i].exit ? before : before ^ rows[i].change,
+			    "%s.cr0", rows[i].name);
 		if (rows[i].exit)
 			check_equal(svm_rip(guest), (ulong)l2_write_cr0, "%s.rip", rows[i].name);
 	}

@@ -18,8 +18,8 @@ struct tss32 {
 	u16 trap, iomap;
 };
 
-#define OLD_TSS 0x38
-#define NEW_TSS 0x40
+#define OLD_TSS	    0x38
+#define NEW_TSS	    0x40
 #define GATE_VECTOR 0x21
 
 /* EXITINFO2's high half. */
@@ -44,7 +44,7 @@ CODE32(task, "nop");
 static void set_tss(u16 selector, struct tss32 *tss, u8 type, u32 limit)
 {
 	l2_gdt[selector / 8] =
-		SEGMENT_DESCRIPTOR((ulong)tss, limit, DESC_PRESENT | DESC_TSS | type, 0);
+	    SEGMENT_DESCRIPTOR((ulong)tss, limit, DESC_PRESENT | DESC_TSS | type, 0);
 }
 
 static u64 task_gate(u16 selector)
@@ -59,12 +59,12 @@ static struct svm_guest *prepare(const u8 *code)
 
 	memset(l2_gdt, 0, sizeof(l2_gdt));
 	memset(&old_tss, 0, sizeof(old_tss));
-	l2_gdt[KERNEL_CS32 / 8] = SEGMENT_DESCRIPTOR(
-		0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | DESC_CODE_READABLE,
-		DESC_GRANULARITY | DESC_BIG);
-	l2_gdt[KERNEL_DS / 8] = SEGMENT_DESCRIPTOR(
-		0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | DESC_DATA_WRITABLE,
-		DESC_GRANULARITY | DESC_BIG);
+	l2_gdt[KERNEL_CS32 / 8] =
+	    SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | DESC_CODE_READABLE,
+			       DESC_GRANULARITY | DESC_BIG);
+	l2_gdt[KERNEL_DS / 8] =
+	    SEGMENT_DESCRIPTOR(0, 0xfffff, DESC_PRESENT | DESC_ACCESSED | DESC_DATA_WRITABLE,
+			       DESC_GRANULARITY | DESC_BIG);
 	set_tss(OLD_TSS, &old_tss, DESC_TSS_BUSY, sizeof(old_tss) - 1);
 	set_tss(NEW_TSS, &new_tss, code == iret ? DESC_TSS_BUSY : 0, sizeof(new_tss) - 1);
 	l2_idt[VECTOR_UD] = l2_idt[VECTOR_GP] = l2_idt[GATE_VECTOR] = task_gate(NEW_TSS);
@@ -119,8 +119,8 @@ static void test_switch(const void *argument)
 		check_equal(info2 >> 32 & REASONS, row->reasons, "on.reasons");
 		if (row->reasons & WITH_ERROR)
 			check_equal((u32)info2, row->error, "on.error-code");
-		check_equal(row->exitintinfo ? guest->vmcb->control.exitintinfo :
-					       guest->vmcb->control.exitintinfo & EVENT_VALID,
+		check_equal(row->exitintinfo ? guest->vmcb->control.exitintinfo
+					     : guest->vmcb->control.exitintinfo & EVENT_VALID,
 			    row->exitintinfo, "on.exitintinfo");
 		check_equal(guest->vmcb->save.tr.selector, OLD_TSS, "on.tr");
 		check_equal(old_tss.eip, 0, "on.old-tss");
