@@ -24,8 +24,11 @@ TEST_MANUAL("APM volume 2, 15.9 \"Instruction Intercepts\"");
 TEST_MANUAL("APM volume 2, 15.12 \"Exception Intercepts\"");
 TEST_MANUAL("APM volume 2, 15.13 \"Interrupt Intercepts\"");
 TEST_MANUAL("APM volume 2, 15.14 \"Miscellaneous Intercepts\"");
-TEST_GUARDS("KVM gave L1 a selective CR0 exit for CLTS, which does not check that intercept "
-	    "(nSVM, Linux 3.17)");
+TEST_GUARDS("KVM gave L1 a selective CR0 exit for CLTS, which does not check that intercept (Linux "
+	    "3.17: \"KVM: nSVM: Do not report CLTS via SVM_EXIT_WRITE_CR0 to L1\")");
+TEST_GUARDS(
+    "KVM does not end an unintercepted VMMCALL of L2: it patches the instruction in place of "
+    "#UD, and tries again for good (seen with Linux 6.1)");
 TEST_NEEDS("SVM");
 
 u8 *operand(void)

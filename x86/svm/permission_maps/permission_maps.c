@@ -15,8 +15,8 @@
 TEST_SUMMARY("L2 reaches the ports and the MSRs that L1's permission maps leave open, no others");
 TEST_MANUAL("APM volume 2, 15.10 \"IOIO Intercepts\"");
 TEST_MANUAL("APM volume 2, 15.11 \"MSR Intercepts\"");
-TEST_GUARDS("KVM looked an IOIO intercept of several bytes up by the first byte's bit alone, "
-	    "and took no notice of accesses that end beyond the map (Linux 3.17, nSVM)");
+TEST_GUARDS("KVM looked up the first byte's bit alone for an access of several bytes (Linux 3.17: "
+	    "\"KVM: nSVM: Fix IOIO bitmap evaluation\")");
 TEST_NEEDS("SVM");
 
 struct svm_guest *maps_guest(enum l2_mode mode, const void *code)
