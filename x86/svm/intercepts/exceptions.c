@@ -209,7 +209,7 @@ static void test_page_faults(void)
 		guest->vmcb->save.rax = (ulong)address;
 		guest->vmcb->save.cr2 = 0x5a5a;
 		if (rows[i].ring3)
-			enter_ring3(guest);
+			svm_enter_ring3(guest);
 		svm_run(guest);
 		check_exit_info(guest, EXCP(PF), rows[i].error, (ulong)address, "%s", rows[i].name);
 		check_equal(guest->vmcb->save.cr2, 0x5a5a, "%s.cr2", rows[i].name);

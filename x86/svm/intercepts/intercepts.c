@@ -55,17 +55,6 @@ struct svm_guest *intercept_guest(enum l2_mode mode, const void *code)
 	return guest;
 }
 
-void enter_ring3(struct svm_guest *guest)
-{
-	struct vmcb_save *save = &guest->vmcb->save;
-
-	save->cpl = 3;
-	save->ss.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
-	save->cs.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
-	save->ss.selector = USER_DS;
-	save->cs.selector = USER_CS;
-}
-
 void intercept_all_others(struct svm_guest *guest, u16 intercept)
 {
 	u32 *bits = guest->vmcb->control.intercepts;
@@ -183,14 +172,14 @@ void intercept_run(const void *argument)
 	}
 	guest = prepare(row);
 	if (row->flags & RING3)
-		enter_ring3(guest);
+		svm_enter_ring3(guest);
 	/* Intercepted only: what is taken before the intercept has no other side. */
 	if (run_on(guest, row, exit) && !(row->flags & NOT_OFF))
 		run_off(guest, row);
 	if (!(row->flags & (NOT_RING3 | RING3)) && row->mode == L2_NATIVE) {
 		guest = prepare(row);
 		guest->vmcb->save.rip = (ulong)row->at;
-		enter_ring3(guest);
+		svm_enter_ring3(guest);
 		svm_run(guest);
 		check_exit(guest, row->ring3 ? row->ring3 : exit, "ring3");
 	}

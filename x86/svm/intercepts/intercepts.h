@@ -61,8 +61,6 @@ struct svm_guest *intercept_guest(enum l2_mode mode, const void *code);
 /* All intercepts but this one, and those that are no instruction's or event's. */
 void intercept_all_others(struct svm_guest *guest, u16 intercept);
 
-void enter_ring3(struct svm_guest *guest);
-
 /* A page that tests may use as an operand, mapped in L2 as well. */
 u8 *operand(void);
 

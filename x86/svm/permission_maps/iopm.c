@@ -264,7 +264,8 @@ static void test_protection(enum l2_mode mode, const u8 *code, const struct prot
 	memset(guest->iopm, 0xff, IOPM_SIZE);
 	give_tss(guest, row->bitmap);
 	guest->vmcb->save.rflags |= (ulong)row->iopl << 12;
-	maps_enter_ring3(guest);
+	if (mode != L2_V8086)
+		svm_enter_ring3(guest);
 	svm_run(guest);
 	check_exit(guest, row->exit, "%s", row->name);
 }

@@ -229,7 +229,7 @@ static void test_priority(void)
 	for (unsigned int n = 0; n < ARRAY_SIZE(accesses); n++) {
 		guest = prepare(accesses[n].code, MSR_EFER);
 		set_bits(guest, MSR_EFER, READ | WRITE);
-		maps_enter_ring3(guest);
+		svm_enter_ring3(guest);
 		svm_run(guest);
 		check_exit(guest, VMEXIT_EXCP + VECTOR_GP, "%s.ring3", accesses[n].name);
 

@@ -9,7 +9,6 @@
  * go wrong at the ends: an access that leaves its byte, page or map, an MSR that no bit is for.
  * What is lost is L1's protection of the machine from L2.
  */
-#include "control.h"
 #include "permission_maps.h"
 
 TEST_SUMMARY("L2 reaches the ports and the MSRs that L1's permission maps leave open, no others");
@@ -28,19 +27,6 @@ struct svm_guest *maps_guest(enum l2_mode mode, const void *code)
 	else
 		svm_guest_again(guest, mode, code);
 	return guest;
-}
-
-void maps_enter_ring3(struct svm_guest *guest)
-{
-	struct vmcb_save *save = &guest->vmcb->save;
-
-	save->cpl = 3;
-	save->ss.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
-	save->cs.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
-	if (!(save->rflags & EFLAGS_VM)) {
-		save->ss.selector = USER_DS;
-		save->cs.selector = USER_CS;
-	}
 }
 
 void check_next_rip(struct svm_guest *guest, u64 expected)

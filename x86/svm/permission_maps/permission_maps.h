@@ -9,9 +9,6 @@
 /* The guest, with empty maps, that is about to run code in a mode; always the same memory. */
 struct svm_guest *maps_guest(enum l2_mode mode, const void *code);
 
-/* From ring 0 to 3, where the state is for that. */
-void maps_enter_ring3(struct svm_guest *guest);
-
 /* 15.7.1: nRIP is saved for IOIO and MSR intercepts, by a CPU that does it at all. */
 void check_next_rip(struct svm_guest *guest, u64 expected);
 
