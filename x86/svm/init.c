@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * INIT while L2 runs: APM volume 2, 15.13.4 "INIT Intercept" and 15.17 "Global Interrupt Flag".
+ * INIT while L2 runs: APM volume 2, 15.13.4 "INIT Intercept" and 15.21.8 "INIT Support".
  *
  * Intercepted, INIT is an exit and stays pending; #VMEXIT has cleared GIF, and as long as it
  * is 0 the INIT waits. With STGI it takes effect: the host's CPU waits for a STARTUP IPI, and
@@ -17,7 +17,7 @@
 
 TEST_SUMMARY("an intercepted INIT is an exit, and waits for STGI");
 TEST_MANUAL("APM volume 2, 15.13.4 \"INIT Intercept\"");
-TEST_MANUAL("APM volume 2, 15.17 \"Global Interrupt Flag, STGI and CLGI Instructions\"");
+TEST_MANUAL("APM volume 2, 15.21.8 \"INIT Support\"");
 TEST_NEEDS("SVM, two CPUs");
 
 /* What the other CPU writes down. */

@@ -134,7 +134,7 @@ static void l2_nmi(void *argument)
 	seen = nmis;
 }
 
-/* 15.13.2 */
+/* 15.13.2, 15.21.9 */
 static void test_nmi(void)
 {
 	struct svm_guest *guest = svm_guest_call(l2_nmi, NULL);
@@ -202,7 +202,7 @@ static bool smm_is_ours(void)
 	return true;
 }
 
-/* 15.13.3: asserted from outside, and pending until STGI. */
+/* 15.13.3, 15.22.2: asserted from outside, and pending until STGI. */
 static void test_smi(void)
 {
 	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
@@ -223,7 +223,7 @@ static void test_smi(void)
 }
 SVM_SUBTEST("smi.on", test_smi);
 
-/* 15.22.1: L2 is interrupted, and RSM goes back to it. */
+/* 15.22.3: L2 is interrupted, and RSM goes back to it. */
 static void test_smi_off(void)
 {
 	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
