@@ -57,7 +57,7 @@ static void test_init(void)
 	smp_call_async(1, run, guest);
 	check(WAIT_UNTIL(READ_ONCE(other.l2_runs), 1000000), "l2-runs");
 	apic_icr_write(cpus[1]->apic_id, APIC_DELIVERY_INIT | APIC_ASSERT);
-	if (check(WAIT_UNTIL(READ_ONCE(other.exited), 200000), "exit-comes")) {
+	if (check(WAIT_UNTIL(READ_ONCE(other.exited), 500000), "exit-comes")) {
 		check_exit(guest, VMEXIT_INIT, "exit");
 		check_equal(guest->vmcb->control.exitintinfo & EVENT_VALID, 0, "exitintinfo");
 		WRITE_ONCE(other.stgi_may, 1);
