@@ -181,6 +181,17 @@ void svm_intercept_msr(struct svm_guest *guest, u32 msr, bool read, bool write)
 	*byte |= (read | write << 1) << bit % 8;
 }
 
+void svm_enter_ring3(struct svm_guest *guest)
+{
+	struct vmcb_save *save = &guest->vmcb->save;
+
+	save->cpl = 3;
+	save->ss.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
+	save->cs.attrib |= VMCB_ATTRIB(DESC_DPL3, 0);
+	save->ss.selector = USER_DS;
+	save->cs.selector = USER_CS;
+}
+
 struct fault svm_fault(const struct svm_guest *guest)
 {
 	return (struct fault){ guest->world.fault };

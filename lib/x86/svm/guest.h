@@ -81,6 +81,9 @@ void svm_no_intercept(struct svm_guest *guest, u64 exitcode);
 void svm_intercept_ports(struct svm_guest *guest, u16 port, unsigned int count);
 void svm_intercept_msr(struct svm_guest *guest, u32 msr, bool read, bool write);
 
+/* Has it begin in ring 3, with this image's selectors; in virtual-8086 mode it does anyway. */
+void svm_enter_ring3(struct svm_guest *guest);
+
 /*
  * Runs until the next exit and returns its code; a fault of VMRUN itself is in
  * svm_fault() then, and the code is what the VMCB had. Each exit is checked for what must
