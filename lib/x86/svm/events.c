@@ -10,14 +10,19 @@
 #define LOW_CODE_SIZE 64
 
 #ifdef __x86_64__
-const struct svm_place svm_long = { L2_LONG, false }, svm_long_ring3 = { L2_LONG, true };
-const struct svm_place svm_compat = { L2_COMPAT, false }, svm_compat_ring3 = { L2_COMPAT, true };
+const struct svm_place svm_long = { "long", L2_LONG, false };
+const struct svm_place svm_long_ring3 = { "long-ring3", L2_LONG, true };
+const struct svm_place svm_compat = { "compat", L2_COMPAT, false };
+const struct svm_place svm_compat_ring3 = { "compat-ring3", L2_COMPAT, true };
 #endif
-const struct svm_place svm_pae = { L2_PAE, false }, svm_pae_ring3 = { L2_PAE, true };
-const struct svm_place svm_32bit = { L2_32BIT, false }, svm_32bit_ring3 = { L2_32BIT, true };
-const struct svm_place svm_protected = { L2_PROTECTED, false },
-		       svm_protected_ring3 = { L2_PROTECTED, true };
-const struct svm_place svm_real = { L2_REAL, false }, svm_v8086 = { L2_V8086, true };
+const struct svm_place svm_pae = { "pae", L2_PAE, false };
+const struct svm_place svm_pae_ring3 = { "pae-ring3", L2_PAE, true };
+const struct svm_place svm_32bit = { "32bit", L2_32BIT, false };
+const struct svm_place svm_32bit_ring3 = { "32bit-ring3", L2_32BIT, true };
+const struct svm_place svm_protected = { "protected", L2_PROTECTED, false };
+const struct svm_place svm_protected_ring3 = { "protected-ring3", L2_PROTECTED, true };
+const struct svm_place svm_real = { "real", L2_REAL, false };
+const struct svm_place svm_v8086 = { "v8086", L2_V8086, true };
 
 static void to_ring3(struct vmcb_save *save, enum l2_mode mode)
 {

@@ -18,6 +18,7 @@
 /* Where L2 runs when the event comes. A 32-bit L1 has no 64-bit places, and no compatibility mode.
  */
 struct svm_place {
+	const char *name;
 	enum l2_mode mode;
 	bool ring3;
 };
