@@ -45,7 +45,7 @@ struct svm_events *svm_events(const struct svm_place *place, const void *code)
 	struct vmcb_save *save;
 
 	_Static_assert(sizeof(*events) <= PAGE_SIZE, "struct svm_events");
-	if (place->mode == L2_REAL)
+	if (place->mode == L2_REAL || place->mode == L2_V8086)
 		code = l2_low_code(code, LOW_CODE_SIZE);
 	events->l2 = l2_events(place->mode);
 	events->guest = svm_guest(place->mode, code);

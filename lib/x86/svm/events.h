@@ -46,7 +46,7 @@ struct svm_events {
 
 /*
  * A new guest that runs code there, with interrupts on. In the virtual-8086 and ring 3 places
- * IOPL is 3. The code of L2_REAL is copied, up to 64 bytes, to where its handlers can return to it.
+ * IOPL is 3. 16-bit code is copied, up to 64 bytes, to where its handlers can return to it.
  */
 struct svm_events *svm_events(const struct svm_place *place, const void *code);
 

@@ -12,7 +12,8 @@
  *
  * Here each type is injected in every mode and ring, with the frame compared word by word.
  */
-#include "cpuid.h"
+#include "control.h"
+#include "extable.h"
 #include "svm/events.h"
 #include "svm/test.h"
 #include "trap.h"
@@ -160,6 +161,90 @@ SUBTEST_IN("software", "protected", test_software, svm_protected);
 SUBTEST_IN("software", "protected-ring3", test_software, svm_protected_ring3);
 SUBTEST_IN("software", "real", test_software, svm_real);
 SUBTEST_IN("software", "v8086", test_software, svm_v8086);
+
+/* The handler's IRET leads back to the very state that was interrupted, and EVENTINJ is spent. */
+L2_CODE(returned_to, ".byte 0x0f, 0x01, 0xd9"); /* vmmcall, in any ring */
+
+static void test_return(const void *place)
+{
+	const struct vmcb_save *before, *now;
+	struct svm_events *events;
+
+	if (!svm_ready())
+		return;
+	events = svm_events(place, returned_to);
+	before = &events->before;
+	now = &events->guest->vmcb->save;
+	svm_inject(events, EVENT(EVENT_TYPE_INTR, 0x80));
+	check_event(events, 0x80, NO_ERROR_CODE, "event");
+	svm_skip(events->guest, L2_HLT_SIZE);
+	svm_run(events->guest);
+	check_exit(events->guest, VMEXIT_VMMCALL, "exit");
+	check_equal(now->rip, before->rip, "rip");
+	check_equal(now->cs.selector, before->cs.selector, "cs");
+	check_equal(now->rsp, before->rsp, "rsp");
+	check_equal(now->ss.selector, before->ss.selector, "ss");
+	check_equal(now->rflags & ~(u64)EFLAGS_RF, before->rflags, "rflags");
+	check_equal(now->cpl, before->cpl, "cpl");
+	svm_check_invariants();
+}
+
+#ifdef __x86_64__
+SUBTEST_IN("return", "long", test_return, svm_long);
+SUBTEST_IN("return", "long-ring3", test_return, svm_long_ring3);
+SUBTEST_IN("return", "compat", test_return, svm_compat);
+SUBTEST_IN("return", "compat-ring3", test_return, svm_compat_ring3);
+#endif
+SUBTEST_IN("return", "pae", test_return, svm_pae);
+SUBTEST_IN("return", "pae-ring3", test_return, svm_pae_ring3);
+SUBTEST_IN("return", "32bit", test_return, svm_32bit);
+SUBTEST_IN("return", "32bit-ring3", test_return, svm_32bit_ring3);
+SUBTEST_IN("return", "protected", test_return, svm_protected);
+SUBTEST_IN("return", "protected-ring3", test_return, svm_protected_ring3);
+SUBTEST_IN("return", "real", test_return, svm_real);
+SUBTEST_IN("return", "v8086", test_return, svm_v8086);
+
+/*
+ * What hypervisors do with it: an instruction is intercepted, and an exception injected in its
+ * place, which L2's own handlers get to see as that instruction's.
+ */
+static const u8 tried[] = { VECTOR_UD, VECTOR_NM, VECTOR_NP, VECTOR_SS, VECTOR_GP, VECTOR_PF };
+
+static void try_cpuid(void *argument)
+{
+	struct fault *faults = argument;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(tried); i++)
+		asm volatile(TRY("cpuid")
+			     : TRY_RESULT(faults[i])
+			     :
+			     : "ebx", "ecx", "edx", "memory");
+}
+
+static void test_in_place(void)
+{
+	static struct fault faults[ARRAY_SIZE(tried)];
+	struct svm_guest *guest = svm_guest_call(try_cpuid, faults);
+
+	guest->vmcb->control.intercepts[VMEXIT_EXCP / 32] = 0;
+	svm_intercept(guest, VMEXIT_CPUID);
+	for (unsigned int i = 0; i < ARRAY_SIZE(tried); i++) {
+		svm_run(guest);
+		if (!check_exit(guest, VMEXIT_CPUID, "cpuid-%u", i))
+			return;
+		guest->vmcb->control.eventinj =
+		    vector_has_error_code(tried[i])
+			? EVENT_EC(EVENT_TYPE_EXCEPTION, tried[i], 8 * i)
+			: EVENT(EVENT_TYPE_EXCEPTION, tried[i]);
+	}
+	svm_run(guest);
+	check_exit(guest, VMEXIT_VMMCALL, "end");
+	for (unsigned int i = 0; i < ARRAY_SIZE(tried); i++)
+		check_fault(faults[i], fault_make(tried[i], vector_has_error_code(tried[i]), 8 * i),
+			    "exception-%u", tried[i]);
+}
+
+SVM_SUBTEST("in-place", test_in_place);
 
 /* The vector's eight bits, each type that takes any. */
 static void test_every_vector(void)

@@ -15,7 +15,7 @@
 
 L2_CODE(nothing, "hlt");
 
-/* What is injected; by_program: an instruction's doing, so that error codes have EXT clear. */
+/* What is injected, and where such an event comes from. */
 static const struct event {
 	const char *name;
 	u64 value;
@@ -164,23 +164,25 @@ static const struct cause {
 };
 
 /*
- * EXT says that the first event's source is external (APM volume 2, 8.4.1), which an interrupt is,
- * and the program's instruction is not; of exceptions the manual leaves it open.
+ * EXT says that the first event's source is external (APM volume 2, 8.4.1), which an interrupt
+ * is, and the program's instruction is not; of exceptions the manual leaves it open.
  */
 static void check_second(const struct svm_events *e, const struct event *event,
 			 const struct expected *expected)
 {
 	const struct vmcb_control *control = &e->guest->vmcb->control;
-	bool has_ext = !expected->address;
-	u64 ignored = has_ext && event->source == EXCEPTION ? EXT : 0;
-	u64 error_code = expected->error_code | (has_ext && event->source == EXTERNAL ? EXT : 0);
 
 	if (!check_exit(e->guest, expected->code, "exit"))
 		return;
-	check_equal(control->exitinfo1 & ~ignored, error_code, "exitinfo1");
-	if (expected->address)
+	if (expected->address) {
+		check_equal(control->exitinfo1, expected->error_code, "error-code");
 		check_equal(ALIGN_DOWN(control->exitinfo2, (u64)PAGE_SIZE), expected->address,
 			    "page");
+		return;
+	}
+	check_equal(control->exitinfo1 & ~(u64)EXT, expected->error_code, "error-code");
+	if (event->source != EXCEPTION)
+		check_equal(control->exitinfo1 & EXT, event->source == EXTERNAL, "ext");
 }
 
 static bool state_is_unchanged(const struct svm_events *e)

@@ -188,8 +188,8 @@ static void test_dpl(const void *place)
 		return;
 	e = svm_events(place, stay);
 	svm_inject(e, EVENT(EVENT_TYPE_SOFT, VECTOR));
-	check_exit_info(e->guest, VMEXIT_EXCP + VECTOR_GP, VECTOR * 8 | 2,
-			e->guest->vmcb->control.exitinfo2, "int");
+	check_exit(e->guest, VMEXIT_EXCP + VECTOR_GP, "int");
+	check_equal(e->guest->vmcb->control.exitinfo1, VECTOR * 8 | 2, "int.error-code");
 	svm_inject(e, EVENT(EVENT_TYPE_EXCEPTION, VECTOR_BP));
 	check_exit(e->guest, VMEXIT_EXCP + VECTOR_GP, "bp");
 	svm_inject(e, EVENT(EVENT_TYPE_EXCEPTION, VECTOR_OF));

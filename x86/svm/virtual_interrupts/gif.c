@@ -266,11 +266,12 @@ static void spin_with_gif_0(void *unused)
 		WRITE_ONCE(turns, turns + 1);
 }
 
-static bool turns_go_on(void)
+/* More than what may have been under way when the INIT came. */
+static bool turns_go_on(u64 microseconds)
 {
 	u32 before = READ_ONCE(turns);
 
-	return WAIT_UNTIL(READ_ONCE(turns) != before, 20000);
+	return WAIT_UNTIL(READ_ONCE(turns) - before > 1000, microseconds);
 }
 
 static void test_init(void)
@@ -285,10 +286,10 @@ static void test_init(void)
 	smp_call_async(1, spin_with_gif_0, NULL);
 	WAIT_UNTIL(READ_ONCE(turns), 1000000);
 	smp_stop(1);
-	held = turns_go_on();
+	held = turns_go_on(200000);
 	WRITE_ONCE(let_go, 1);
 	delay_us(1000);
-	stopped = !turns_go_on();
+	stopped = !turns_go_on(20000);
 	check(held, "held");
 	check(stopped, "at-stgi");
 	smp_restart(1);
