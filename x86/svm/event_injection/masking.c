@@ -195,8 +195,8 @@ static void check_no_shadow(struct svm_guest *guest)
 }
 
 #define SHADOW_TEST(name, text, ...)                                                               \
-	SVM_TEST("shadow." name, text "\n hlt", .exits = { { VMEXIT_HLT } }, .no_vmmcall = true,   \
-		 __VA_ARGS__)
+	SVM_TEST("shadow." name, text "\n hlt", .exits = { { .code = VMEXIT_HLT } },               \
+		 .no_vmmcall = true, __VA_ARGS__)
 
 SHADOW_TEST("none", "nop", .after = check_no_shadow);
 SHADOW_TEST("sti", "sti", .after = check_shadow);
