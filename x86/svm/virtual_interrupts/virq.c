@@ -167,6 +167,20 @@ static void test_priorities(const void *argument)
 SUBTEST_ARG("virq.priorities", test_priorities, NULL);
 SUBTEST_ARG("virq.ignore-tpr", test_priorities, (const void *)V_IGN_TPR);
 
+/* Neither RFLAGS.IF nor V_TPR ceases to mask virtual interrupts without V_INTR_MASKING. 15.21.2 */
+static void test_without_masking(void)
+{
+	struct svm_events *e = svm_events(&svm_place_native, sti_code);
+
+	run_to_sti(e, V_IRQ | V_INTR_PRIO(5) | 4, VECTOR);
+	check_after_sti(e, VECTOR, "after-sti");
+	check_equal(virq(e), 0, "after-sti.virq");
+	run_to_sti(e, V_IRQ | V_INTR_PRIO(5) | 6, VECTOR);
+	check_exit(e->guest, VMEXIT_VMMCALL, "v-tpr");
+	check_equal(virq(e), V_IRQ, "v-tpr.virq");
+}
+SVM_SUBTEST("virq.without-masking", test_without_masking);
+
 /* A gate that is not there: V_IRQ is clear "before the IDT is accessed"; EXITINTINFO has it. */
 static void test_fault(void)
 {
