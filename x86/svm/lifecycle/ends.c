@@ -144,6 +144,7 @@ static void test_init_intercepted(void)
 	exited = WAIT_UNTIL(READ_ONCE(stop) == 2, TIMEOUT);
 	check(exited, "exits");
 	check_equal(exitcode, VMEXIT_INIT, "exit");
+	delay_us(RESET_US);
 	check_restart();
 }
 
