@@ -66,17 +66,6 @@ static void test_svme(void)
 
 SVM_SUBTEST("svme-off-and-on", test_svme);
 
-/* 15.4: VMMCALL that nobody intercepts is #UD, with SVME or without. */
-static void test_vmmcall_in_host(void)
-{
-	check_fault(fault_of("vmmcall"), FAULT_UD, "svme");
-	write_svme(false);
-	check_fault(fault_of("vmmcall"), FAULT_UD, "no-svme");
-	write_svme(true);
-}
-
-SVM_SUBTEST("vmmcall-in-host", test_vmmcall_in_host);
-
 /* SKINIT would start the machine anew, so it is not executed where there is one. */
 static void test_skinit(void)
 {

@@ -57,8 +57,9 @@ SVM_SUBTEST("triple-fault", test_triple_fault);
 /* Says that it runs, and goes on until BX points to something else than 0. */
 L2_CODE(spin, "movl $1, (%ecx)\n 1: pause\n cmpl $0, (%ebx)\n je 1b\n vmmcall\n ud2");
 
-#define OTHER	1
-#define TIMEOUT 1000000
+#define OTHER	 1
+#define TIMEOUT	 1000000
+#define RESET_US 50000 /* a SIPI that comes before the INIT was taken is lost */
 
 static u32 running, stop;
 static u64 exitcode;
@@ -144,6 +145,7 @@ static void test_init_intercepted(void)
 	exited = WAIT_UNTIL(READ_ONCE(stop) == 2, TIMEOUT);
 	check(exited, "exits");
 	check_equal(exitcode, VMEXIT_INIT, "exit");
+	delay_us(RESET_US);
 	check_restart();
 }
 
