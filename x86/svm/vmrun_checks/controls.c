@@ -187,17 +187,30 @@ static void test_event_vectors(void)
 SVM_SUBTEST("event-vectors", test_event_vectors);
 
 /* #VMEXIT clears EVENTINJ, that of a VMCB that was refused as well. APM volume 3, VMRUN */
+static void check_cleared(struct svm_guest *guest, u64 event, const char *id)
+{
+	guest->vmcb->control.eventinj = event;
+	svm_run(guest);
+	check_equal(guest->vmcb->control.eventinj, 0, "%s", id);
+}
+
 static void test_event_cleared(void)
 {
+	const u64 event = EVENT(EVENT_TYPE_INTR, 32);
 	struct svm_guest *guest = counting_guest(L2_PROTECTED);
+	u64 *pdpe;
 
-	guest->vmcb->control.eventinj = EVENT(1, 32);
-	svm_run(guest);
-	check_equal(guest->vmcb->control.eventinj, 0, "refused");
+	check_cleared(guest, event, "taken");
 	guest = counting_guest(L2_PROTECTED);
-	guest->vmcb->control.eventinj = EVENT(EVENT_TYPE_INTR, 32);
-	svm_run(guest);
-	check_equal(guest->vmcb->control.eventinj, 0, "taken");
+	check_cleared(guest, EVENT(1, 32), "refused-event");
+	guest = counting_guest(L2_PROTECTED);
+	guest->vmcb->control.guest_asid = 0;
+	check_cleared(guest, event, "refused-asid");
+	guest = counting_guest(L2_PAE);
+	pdpe = tables_entry(&guest->tables, 0xc0000000, 3);
+	*pdpe ^= 2;
+	check_cleared(guest, event, "refused-pdpe");
+	*pdpe ^= 2;
 }
 
 SVM_SUBTEST("event-cleared", test_event_cleared);

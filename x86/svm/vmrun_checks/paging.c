@@ -121,12 +121,19 @@ static void test_host_paging_off(void)
 {
 	struct svm_guest *guest = nested_guest();
 	ulong cr0 = read_cr0();
+	struct fault fault;
 
 	if (!guest)
 		return;
 	must_run(guest, "on");
 	/* Linear addresses are physical ones. */
 	write_cr0(cr0 & ~CR0_PG);
+	/* Nor do the instructions themselves need paging. 15.5.1, 15.5.2 */
+	fault = svm_vmsave(guest->world.host_pa);
+	if (!check_fault(fault, NO_FAULT, "vmsave")) {
+		write_cr0(cr0);
+		return;
+	}
 	guest->vmcb->control.np_enable = 0;
 	must_run(guest, "not-nested");
 	guest->vmcb->control.np_enable = NP_ENABLE;
