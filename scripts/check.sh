@@ -64,9 +64,10 @@ plan()
 # or in a build folder inside the tree.
 project_files()
 {
+	# .git is a file in a linked work tree.
 	find "$srcdir" -mindepth 1 \
-		-type d \( -name .git -o -path "$srcdir/build" -o -path "$srcdir/logs" \
-		-o -exec test -e {}/config.mk \; \) -prune -o -type f -print0
+		\( -path "$srcdir/.git" -o -type d \( -path "$srcdir/build" -o -path "$srcdir/logs" \
+		-o -exec test -e {}/config.mk \; \) \) -prune -o -type f -print0
 }
 
 # Scripts, by what their first lines say.
@@ -238,6 +239,8 @@ tally()
 				trouble = "no plan, or more than one"
 			else if (plan != passed + failed + skipped)
 				trouble = "the plan names " plan " results"
+			else if (plan == 0)
+				trouble = "no results"
 			printf "%d %d %d %s\n", passed, failed, skipped, trouble
 		}' "$1"
 }

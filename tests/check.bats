@@ -93,3 +93,10 @@ last_line()
 	ended_with 1 "stopped at its time limit"
 	[ "$(last_line)" = "1 passed, 1 failed" ]
 }
+
+@test "check: a step whose plan is of nothing is a failure" {
+	step tcg 'printf "1..0\n"'
+	run scripts/check.sh tcg
+	ended_with 1 "no results"
+	[ "$(last_line)" = "0 passed, 1 failed" ]
+}
