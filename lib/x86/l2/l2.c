@@ -18,15 +18,18 @@ static const struct mode {
 	u32 limit;
 } modes[L2_MODES] = {
 #ifdef __x86_64__
-	[L2_NATIVE] = { "native", PAGED, 0, EFER_LME | EFER_LMA | EFER_NX, TABLES_4_LEVELS },
+	[L2_NATIVE] = { .name = "native",
+			.cr0 = PAGED,
+			.efer = EFER_LME | EFER_LMA | EFER_NX,
+			.format = TABLES_4_LEVELS },
 	[L2_LONG] = { "long", PAGED, CR4_PAE, EFER_LME | EFER_LMA | EFER_NX, TABLES_4_LEVELS,
 		      DESC_LONG, 0, DESC_BIG, 0xffffffff },
 	[L2_COMPAT] = { "compat", PAGED, CR4_PAE, EFER_LME | EFER_LMA | EFER_NX, TABLES_4_LEVELS,
 			DESC_BIG, 0, DESC_BIG, 0xffffffff },
 #else
-	[L2_NATIVE] = { "native", PAGED, 0, 0, TABLES_NATIVE },
-	[L2_LONG] = { "long" },
-	[L2_COMPAT] = { "compat" },
+	[L2_NATIVE] = { .name = "native", .cr0 = PAGED, .format = TABLES_NATIVE },
+	[L2_LONG] = { .name = "long" },
+	[L2_COMPAT] = { .name = "compat" },
 #endif
 	[L2_PAE] = { "pae", PAGED, CR4_PAE, 0, TABLES_PAE, DESC_BIG, 0, DESC_BIG, 0xffffffff },
 	[L2_32BIT] = { "32bit", PAGED, CR4_PSE, 0, TABLES_2_LEVELS, DESC_BIG, 0, DESC_BIG,
