@@ -23,8 +23,8 @@ TEST_SUMMARY(
 TEST_MANUAL("APM volume 2, 15.17 \"Global Interrupt Flag, STGI and CLGI Instructions\"");
 TEST_MANUAL("APM volume 2, 15.21 \"Interrupt and Local APIC Support\"");
 TEST_MANUAL("APM volume 2, 15.33.2 \"Virtual GIF (VGIF)\"");
-TEST_GUARDS(
-    "64b5bd270426: KVM left its own interrupt window in the VMCB of an L2 with V_INTR_MASKING");
+TEST_GUARDS("64b5bd270426: KVM took L1's interrupt windows while L2 ran with V_INTR_MASKING");
+TEST_GUARDS("7334ede457c6: KVM's V_IRQ for a window of L1, with IF clear, was L2's interrupt 0");
 TEST_NEEDS("SVM");
 
 #define VECTOR	0x40
