@@ -2,7 +2,7 @@
 /*
  * Ways out of a guest that are not its own: a triple fault is a shutdown of the guest alone,
  * if that is intercepted (APM volume 2, 15.14.3); an INIT to its CPU is an exit, or resets the
- * CPU out of guest mode (15.14.2, 15.21.8), which must be a host afterwards that can run guests.
+ * CPU out of guest mode (15.13.4, 15.21.8), which must be a host afterwards that can run guests.
  */
 #include "apic.h"
 #include "cpu.h"
