@@ -198,7 +198,6 @@ enum vmexit {
 /* np_enable, lbr_control */
 #define NP_ENABLE	     1ull
 #define LBR_VIRTUALIZATION   1ull
-#define VIRTUAL_VMLOAD_VMSAVE 2ull
 
 /* eventinj and exitintinfo. 15.20 "Event Injection", 15.7.2 */
 #define EVENT_VALID	     (1ull << 31)
