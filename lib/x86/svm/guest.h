@@ -103,9 +103,6 @@ void svm_skip(struct svm_guest *guest, unsigned int length);
  */
 void svm_check_invariants(void);
 
-/* Writes down a violation of a guest, for svm_check_invariants(). */
-void svm_violation(struct svm_guest *guest, const char *what, u64 expected, u64 got);
-
 /* For world_switch.S's users. */
 void svm_world_switch(struct svm_switch *world);
 

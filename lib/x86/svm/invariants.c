@@ -22,7 +22,8 @@ static bool count_probe(struct trap_frame *frame)
 	return true;
 }
 
-void svm_violation(struct svm_guest *guest, const char *what, u64 expected, u64 got)
+/* Written down for svm_check_invariants(): the first one in full. */
+static void violation(struct svm_guest *guest, const char *what, u64 expected, u64 got)
 {
 	char exit[64];
 
@@ -60,7 +61,7 @@ void svm_invariants_before(struct svm_guest *guest, struct svm_before *before)
 static void expect(struct svm_guest *guest, const char *what, u64 expected, u64 got)
 {
 	if (expected != got)
-		svm_violation(guest, what, expected, got);
+		violation(guest, what, expected, got);
 }
 
 /* 15.6: the host's state comes back, with all breakpoints off. */
@@ -118,7 +119,7 @@ static void rest_is_untouched(struct svm_guest *guest, const struct vmcb *before
 		if (memcmp(a + at, b + at, range->offset - at)) {
 			while (a[at] == b[at])
 				at++;
-			svm_violation(guest, "byte of the VMCB unchanged: offset", at, b[at]);
+			violation(guest, "byte of the VMCB unchanged: offset", at, b[at]);
 		}
 		at = range->end;
 	}
@@ -147,7 +148,7 @@ static void probe_gif(struct svm_guest *guest)
 	expect(guest, "interrupts with GIF 0", 0, *count - before);
 	stgi();
 	if (!WAIT_UNTIL(*count != before, 100000))
-		svm_violation(guest, "interrupts after STGI", 1, 0);
+		violation(guest, "interrupts after STGI", 1, 0);
 	write_flags(flags);
 }
 

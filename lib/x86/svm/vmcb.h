@@ -189,7 +189,7 @@ enum vmexit {
 #define INTERRUPT_SHADOW     1ull
 #define GUEST_INTERRUPT_MASK 2ull
 
-/* tlb_control. 15.16.2 */
+/* tlb_control. 15.16.1, table 15-9 */
 #define TLB_CONTROL_NOTHING	   0
 #define TLB_CONTROL_FLUSH_ALL	   1
 #define TLB_CONTROL_FLUSH_ASID	   3
@@ -198,7 +198,6 @@ enum vmexit {
 /* np_enable, lbr_control */
 #define NP_ENABLE	     1ull
 #define LBR_VIRTUALIZATION   1ull
-#define VIRTUAL_VMLOAD_VMSAVE 2ull
 
 /* eventinj and exitintinfo. 15.20 "Event Injection", 15.7.2 */
 #define EVENT_VALID	     (1ull << 31)

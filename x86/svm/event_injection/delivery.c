@@ -2,7 +2,7 @@
 /*
  * EVENTINJ: VMRUN delivers one interrupt, NMI, exception or software interrupt to the guest
  * before its first instruction, in whatever mode the guest is, as though it had occurred there.
- * APM volume 2, 15.20 "Event Injection"; what an exit on the way records, 15.7.2 "EXITINTINFO".
+ * APM volume 2, 15.20 "Event Injection"; what an exit on the way records, 15.7.2.
  *
  * Hypervisors get it wrong since the event has to survive them: KVM merges L1's event into a
  * VMCB of its own, and an exit to L0 during the delivery (a page that L0 has not mapped, say)
@@ -82,7 +82,7 @@ static const u8 exceptions[] = {
 	VECTOR_PF, VECTOR_MF, VECTOR_AC, VECTOR_MC, VECTOR_XM,
 };
 
-/* INTO and BOUND do not exist in 64-bit mode; BOUND's case is in invalid.c. */
+/* INTO and BOUND do not exist in 64-bit mode; BOUND's case is field.impossible. */
 static bool is_impossible(enum l2_mode mode, u8 vector)
 {
 	return mode == L2_LONG && (vector == VECTOR_OF || vector == VECTOR_BR);

@@ -123,14 +123,6 @@ static void test_vnmi(const void *argument)
 }
 #define VNMI_SUBTEST(name, function) SUBTEST_ARG("vnmi." name, test_vnmi, function)
 
-static void vnmi_needs_intercept(struct svm_events *e)
-{
-	svm_no_intercept(e->guest, VMEXIT_NMI);
-	svm_inject(e, 0);
-	check_exit(e->guest, VMEXIT_INVALID, "exit");
-}
-VNMI_SUBTEST("needs-intercept", vnmi_needs_intercept);
-
 static void vnmi_delivered(struct svm_events *e)
 {
 	e->guest->vmcb->control.int_ctl |= V_NMI;

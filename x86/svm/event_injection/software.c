@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What EVENTINJ's fields mean one by one: the valid bit, types and vectors that VMRUN
- * refuses, the error code, the DPL that events of instructions check, their return address, and
- * the intercepts that injected events do not. APM volume 2, 15.20 "Event Injection".
+ * What EVENTINJ's fields mean one by one: the valid bit, the error code, the DPL that events
+ * of instructions check, their return address, and the intercepts that injected events do not.
+ * Types and vectors that VMRUN refuses are in svm_vmrun_checks. APM volume 2, 15.20 "Event
+ * Injection".
  */
 #include "control.h"
 #include "cpuid.h"
@@ -40,32 +41,6 @@ static void test_not_valid(void)
 	}
 }
 SVM_SUBTEST("field.not-valid", test_not_valid);
-
-/* "Values not indicated are unused and reserved." */
-static void test_reserved_types(void)
-{
-	static const u8 types[] = { 1, 5, 6, 7 };
-	struct svm_events *e = svm_events(&svm_place_native, stay);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
-		svm_inject(e, EVENT(types[i], VECTOR));
-		check_exit(e->guest, VMEXIT_INVALID, "type-%u", types[i]);
-	}
-}
-SVM_SUBTEST("field.reserved-types", test_reserved_types);
-
-/* An exception must be one: vector 2 is the NMI's, from 32 on there is none. */
-static void test_no_exceptions(void)
-{
-	static const u8 vectors[] = { 2, 32, 33, 64, 128, 255 };
-	struct svm_events *e = svm_events(&svm_place_native, stay);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(vectors); i++) {
-		svm_inject(e, EVENT(EVENT_TYPE_EXCEPTION, vectors[i]));
-		check_exit(e->guest, VMEXIT_INVALID, "vector-%u", vectors[i]);
-	}
-}
-SVM_SUBTEST("field.no-exceptions", test_no_exceptions);
 
 #ifdef __x86_64__
 /* The manual's own example of an event that the mode does not know; in the others it runs. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The intercepts of what comes from outside, and of what stops the CPU: APM volume 2, 15.13
- * "Interrupt Intercepts", 15.14 "Miscellaneous Intercepts", 15.9 on HLT and PAUSE.
+ * "Interrupt Intercepts", 15.14 "Miscellaneous Intercepts", 15.9 on HLT and PAUSE. SMIs are in smi.c.
  *
  * What is intercepted has not been taken: it is pending, held back by GIF until STGI, and
  * the host takes it then. What is not intercepted L2 takes, through its own IDT.
@@ -9,13 +9,10 @@
 #include "apic.h"
 #include "cpu.h"
 #include "intercepts.h"
-#include "msr.h"
-#include "string.h"
 #include "trap.h"
 #include "tsc.h"
 
-#define VECTOR		  0x51
-#define APIC_DELIVERY_SMI (2u << 8)
+#define VECTOR 0x51
 
 static u32 interrupts, nmis;
 
@@ -41,12 +38,6 @@ static void set_handlers(void)
 
 /* What L2 has seen at its end. */
 static u32 seen;
-
-static void wait_a_little(void)
-{
-	for (unsigned int i = 0; i < 100; i++)
-		cpu_relax();
-}
 
 static void send_to_self(void)
 {
@@ -165,76 +156,6 @@ static void test_nmi_off(void)
 	check_equal(nmis, 1, "taken-once");
 }
 SVM_SUBTEST("nmi.off", test_nmi_off);
-
-/* Where SMM begins after reset: 16-bit code that counts at SMBASE + 0x9000, and RSM. */
-#define SMBASE	     0x30000ul
-#define SMM_COUNT    ((volatile u8 *)(SMBASE + 0x9000))
-#define MSR_HWCR     0xc0010015
-#define HWCR_SMMLOCK BIT(0)
-
-static const u8 smm_code[] = { 0x2e, 0xfe, 0x06, 0x00, 0x90, 0x0f, 0xaa };
-
-static void l2_smi(void *argument)
-{
-	apic_icr_write(apic_id(), APIC_DELIVERY_SMI | APIC_ASSERT);
-	wait_a_little();
-	seen = *SMM_COUNT;
-}
-
-/* Only where SMM is the test's own: else firmware, or nothing, is there. */
-static bool smm_is_ours(void)
-{
-	u64 hwcr;
-
-	if (!fault_raised(rdmsr_safe(MSR_HWCR, &hwcr)) && hwcr & HWCR_SMMLOCK) {
-		check_skip("SMM is locked (HWCR.SMMLOCK)", "smm");
-		return false;
-	}
-	memcpy((void *)(SMBASE + 0x8000), smm_code, sizeof(smm_code));
-	*SMM_COUNT = 0;
-	l2_smi(NULL);
-	if (seen != 1) {
-		check_skip("an SMI of the host does not reach SMM at its default place", "smm");
-		return false;
-	}
-	*SMM_COUNT = 0;
-	seen = 0;
-	return true;
-}
-
-/* 15.13.3, 15.22.2: asserted from outside, and pending until STGI. */
-static void test_smi(void)
-{
-	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
-
-	if (!smm_is_ours())
-		return;
-	svm_intercept(guest, VMEXIT_SMI);
-	guest->options |= SVM_KEEP_GIF;
-	svm_run(guest);
-	if (check_exit(guest, VMEXIT_SMI, "exit")) {
-		check_equal(guest->vmcb->control.exitinfo1 & 1, 1, "smisrc");
-		check_equal(*SMM_COUNT, 0, "before-stgi");
-		stgi();
-		wait_a_little();
-		check_equal(*SMM_COUNT, 1, "after-stgi");
-	}
-	stgi();
-}
-SVM_SUBTEST("smi.on", test_smi);
-
-/* 15.22.3: L2 is interrupted, and RSM goes back to it. */
-static void test_smi_off(void)
-{
-	struct svm_guest *guest = svm_guest_call(l2_smi, NULL);
-
-	if (!smm_is_ours())
-		return;
-	svm_run(guest);
-	check_exit(guest, VMEXIT_VMMCALL, "exit");
-	check_equal(seen, 1, "seen-by-l2");
-}
-SVM_SUBTEST("smi.off", test_smi_off);
 
 L2_CODE(l2_sti, "sti\n .fill 8, 1, 0x90\n cli\n vmmcall");
 

@@ -11,6 +11,7 @@
 #define X86_SVM_INTERCEPTS_H
 
 #include "control.h"
+#include "cpu.h"
 #include "svm/test.h"
 
 /* Native registers in L2's text. */
@@ -60,6 +61,13 @@ struct svm_guest *intercept_guest(enum l2_mode mode, const void *code);
 
 /* All intercepts but this one, and those that are no instruction's or event's. */
 void intercept_all_others(struct svm_guest *guest, u16 intercept);
+
+/* For what is on its way to arrive. */
+static inline void wait_a_little(void)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		cpu_relax();
+}
 
 /* A page that tests may use as an operand, mapped in L2 as well. */
 u8 *operand(void);

@@ -11,6 +11,7 @@
 #include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
+#include "string.h"
 
 #define FIRST(name, text, bit, what, ...)                                                          \
 	INTERCEPT(name, "", text, .intercept = (bit), .exit = (what), __VA_ARGS__)
@@ -90,6 +91,22 @@ INTERCEPT("before-gp.xsetbv-register", "", "xsetbv", .intercept = VMEXIT_XSETBV,
 INTERCEPT("before-gp.invpcid-type", "", "invpcid (" R(ax) "), " R(cx), .intercept = VMEXIT_INVPCID,
 	  .cx = 17, .setup = absent_operand, .feature = FEATURE_INVPCID, .off = EXCP(GP),
 	  .flags = ALONE | NOT_RING3);
+
+/*
+ * 15.9: the PDPEs are loaded, and their reserved bits #GP, after the intercept of CR3, whose VMM
+ * "cannot rely on the PDPEs being legal". Bits 8:5 are reserved (5.2.3).
+ */
+static void reserved_pdpe(struct svm_guest *guest)
+{
+	u64 *pdpes = (u64 *)operand();
+
+	memcpy(pdpes, guest->tables.root, 4 * sizeof(*pdpes));
+	pdpes[3] |= PTE_PRESENT | BIT(5);
+	guest->vmcb->save.rax = (ulong)pdpes;
+}
+
+INTERCEPT("before-gp.cr3-pdpe", ".code32", "mov %eax, %cr3", .intercept = VMEXIT_CR3_WRITE,
+	  .mode = L2_PAE, .setup = reserved_pdpe, .off = EXCP(GP), .flags = ALONE | NOT_RING3);
 
 /* #UD first: a prefix or a mode that the instruction does not have. */
 EXCEPTION_FIRST("ud.lock-cpuid", ".byte 0xf0, 0x0f, 0xa2", VMEXIT_CPUID, VECTOR_UD);

@@ -10,13 +10,7 @@
  */
 #include "intercepts.h"
 #include "string.h"
-
-struct tss32 {
-	u32 link, esp0, ss0, esp1, ss1, esp2, ss2, cr3, eip, eflags;
-	u32 eax, ecx, edx, ebx, esp, ebp, esi, edi;
-	u32 es, cs, ss, ds, fs, gs, ldt;
-	u16 trap, iomap;
-};
+#include "tss.h"
 
 #define OLD_TSS	    0x38
 #define NEW_TSS	    0x40
@@ -68,7 +62,7 @@ static struct svm_guest *prepare(const u8 *code)
 	set_tss(OLD_TSS, &old_tss, DESC_TSS_BUSY, sizeof(old_tss) - 1);
 	set_tss(NEW_TSS, &new_tss, code == iret ? DESC_TSS_BUSY : 0, sizeof(new_tss) - 1);
 	l2_idt[VECTOR_UD] = l2_idt[VECTOR_GP] = l2_idt[GATE_VECTOR] = task_gate(NEW_TSS);
-	old_tss.link = NEW_TSS;
+	old_tss.previous = NEW_TSS;
 	new_tss = (struct tss32){
 		.cr3 = save->cr3,
 		.eip = (ulong)task,

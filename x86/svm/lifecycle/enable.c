@@ -2,7 +2,8 @@
 /*
  * SVM off and on: EFER.SVME (APM volume 2, 15.4 "Enabling SVM"; APM volume 3: the instructions
  * are #UD without), VM_CR (15.30.1): with SVMDIS set EFER.SVME cannot be set, which cannot be
- * set itself while SVME is 1; LOCK keeps both bits as they are.
+ * set itself while SVME is 1; LOCK keeps both bits as they are. Where there is no SVM-Lock
+ * SVMDIS can only be read (15.31): what it says must be true all the same.
  */
 #include "cpuid.h"
 #include "msr.h"
@@ -38,8 +39,8 @@ static void check_undefined(void)
 	check_fault(WITH_PAGE("vmrun"), FAULT_UD, "vmrun");
 	check_fault(WITH_PAGE("invlpga"), FAULT_UD, "invlpga");
 	check_fault(fault_of("clgi"), FAULT_UD, "clgi");
-	/* STGI belongs to SKINIT as well. */
-	if (!cpu_has(FEATURE_SKINIT))
+	/* STGI belongs to SKINIT as well, and by 15.31 to SVM-Lock. */
+	if (!cpu_has(FEATURE_SKINIT) && !cpu_has(FEATURE_SVM_LOCK))
 		check_fault(fault_of("stgi"), FAULT_UD, "stgi");
 }
 
@@ -83,20 +84,55 @@ static void test_skinit(void)
 
 SUBTEST("skinit-absent", test_skinit);
 
+/* 15.30: the MSRs are there whether SVM is on or not; 15.4: VM_CR is read before it is. */
+static void test_msrs(void)
+{
+	u64 value;
+
+	for (unsigned int svme = 0; svme < 2; svme++) {
+		write_svme(svme);
+		check_fault(rdmsr_safe(MSR_VM_CR, &value), NO_FAULT, "vm-cr.svme-%u", svme);
+		check_fault(rdmsr_safe(MSR_VM_HSAVE_PA, &value), NO_FAULT, "vm-hsave-pa.svme-%u",
+			    svme);
+	}
+}
+
+SVM_SUBTEST("msrs", test_msrs);
+
 static bool vm_cr_is_there(u64 *value)
 {
 	if (!svm_ready())
 		return false;
 	if (fault_raised(rdmsr_safe(MSR_VM_CR, value))) {
-		subtest_skip("there is no VM_CR");
+		subtest_skip("there is no VM_CR: see subtest msrs");
 		return false;
 	}
 	return true;
 }
 
+static u64 read_vm_cr(void)
+{
+	u64 value = 0;
+
+	rdmsr_safe(MSR_VM_CR, &value);
+	return value;
+}
+
+/* 15.30.1: SVMDIS is what decides whether a write of EFER may set SVME. */
+static void check_svme(u64 vm_cr, const char *id)
+{
+	bool disabled = vm_cr & VM_CR_SVMDIS;
+
+	check_fault(wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME),
+		    disabled ? FAULT_GP(0) : NO_FAULT, "%s", id);
+	check_equal(rdmsr(MSR_EFER) & EFER_SVME, disabled ? 0 : EFER_SVME, "%s.value", id);
+}
+
 static void test_svmdis(void)
 {
-	u64 vm_cr, now = 0;
+	bool writable = cpu_has(FEATURE_SVM_LOCK);
+	struct fault fault;
+	u64 vm_cr;
 
 	if (!vm_cr_is_there(&vm_cr))
 		return;
@@ -104,22 +140,29 @@ static void test_svmdis(void)
 		subtest_skip("VM_CR is locked");
 		return;
 	}
-	check_fault(wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_SVMDIS), FAULT_GP(0), "with-svme");
-	rdmsr_safe(MSR_VM_CR, &now);
-	check_equal(now, vm_cr, "with-svme.value");
+	fault = wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_SVMDIS);
+	if (writable)
+		check_fault(fault, FAULT_GP(0), "with-svme");
+	check_equal(read_vm_cr(), vm_cr, "with-svme.value");
 
 	write_svme(false);
-	check_fault(wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_SVMDIS), NO_FAULT, "set");
-	rdmsr_safe(MSR_VM_CR, &now);
-	check_equal(now, vm_cr | VM_CR_SVMDIS, "set.value");
+	fault = wrmsr_safe(MSR_VM_CR, vm_cr | VM_CR_SVMDIS);
+	if (writable) {
+		check_fault(fault, NO_FAULT, "set");
+		check_equal(read_vm_cr(), vm_cr | VM_CR_SVMDIS, "set.value");
+	} else {
+		diagnostic("SVMDIS set without SVM-Lock: %pe, VM_CR %#llx", &fault, read_vm_cr());
+	}
 	check(cpu_has(FEATURE_SVM), "set.cpuid");
-	check_fault(wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME), FAULT_GP(0), "set.svme");
-	check_equal(rdmsr(MSR_EFER) & EFER_SVME, 0, "set.svme.value");
+	check_svme(read_vm_cr(), "set.svme");
 
 	write_svme(false);
-	check_fault(wrmsr_safe(MSR_VM_CR, vm_cr), NO_FAULT, "clear");
-	check_fault(wrmsr_safe(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME), NO_FAULT, "clear.svme");
-	check_equal(rdmsr(MSR_EFER) & EFER_SVME, EFER_SVME, "clear.svme.value");
+	fault = wrmsr_safe(MSR_VM_CR, vm_cr);
+	if (writable) {
+		check_fault(fault, NO_FAULT, "clear");
+		check_equal(read_vm_cr(), vm_cr, "clear.value");
+	}
+	check_svme(vm_cr, "clear.svme");
 }
 
 SUBTEST("svmdis", test_svmdis);

@@ -80,7 +80,7 @@ static void check_fault_exit(const struct place *place, enum walk walk, u64 erro
 			     enum access access)
 {
 	const struct vmcb_control *control = &place->guest->vmcb->control;
-	u64 address = GUEST_PHYSICAL + (access == FETCH ? 4 : 0);
+	u64 address = place->guest_physical + (access == FETCH ? 4 : 0);
 	/* Without PAE there is no NX, and whether the code tells of a fetch is undefined: 8.4.2. */
 	u64 undefined = NESTED_LEVELS == 2 ? PF_FETCH : 0;
 
@@ -147,6 +147,48 @@ static void test_table(void)
 	test_walk(TABLE);
 }
 SVM_SUBTEST("table", test_table);
+
+/* One page of that level, with the place's own in it. */
+static void map_large(struct place *place, unsigned int level, u64 change)
+{
+	u64 size = tables_page_size(TABLES_NATIVE, level), offset = (ulong)place->page & (size - 1);
+
+	place->guest_physical = ALIGN_DOWN(GUEST_PHYSICAL, size) + offset;
+	tables_map(&place->guest->tables, LINEAR, place->guest_physical, LEVEL_4K, 0);
+	tables_map(&place->guest->nested, GUEST_PHYSICAL, (ulong)place->page - offset, level,
+		   change);
+}
+
+/* The entry of a large page is the last of its walk, with all the rights of one. */
+static void test_large_pages(void)
+{
+	struct place place;
+
+	if (!place_make(&place, FINAL))
+		return;
+	for (unsigned int level = LEVEL_2M; level <= LEVEL_1G; level++) {
+		if (!page_level_supported(level))
+			continue;
+		for (unsigned int i = 0; i < KINDS * ACCESSES; i++) {
+			enum kind kind = i / ACCESSES;
+			enum access access = i % ACCESSES;
+			u64 error = expected_error(FINAL, kind, access), entry;
+
+			if (!applies(kind, level) || !error)
+				continue;
+			prefix_push("level-%u.%s.%s", level, kinds[kind].name,
+				    access_names[access]);
+			place_again(&place, FINAL, access);
+			entry = tables_get(&place.guest->nested, GUEST_PHYSICAL, level);
+			map_large(&place, level, kinds[kind].change);
+			svm_run(place.guest);
+			check_fault_exit(&place, FINAL, error, access);
+			tables_set(&place.guest->nested, GUEST_PHYSICAL, level, entry);
+			prefix_pop();
+		}
+	}
+}
+SVM_SUBTEST("large_pages", test_large_pages);
 
 #ifdef __x86_64__
 /*

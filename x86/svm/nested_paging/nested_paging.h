@@ -29,6 +29,7 @@ struct place {
 	struct svm_guest *guest;
 	u32 *page; /* what GUEST_PHYSICAL is mapped to at first */
 	u32 *data; /* what LINEAR reads: page, or for TABLE the page of the entry in page */
+	u64 guest_physical; /* GUEST_PHYSICAL, unless a test puts it elsewhere */
 };
 
 /* A guest with nested paging and the place; false with the subtest skipped if there is none. */

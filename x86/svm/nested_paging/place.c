@@ -48,6 +48,7 @@ void place_again(struct place *place, enum walk walk, enum access access)
 		tables_entry(&nested, GUEST_PHYSICAL, level - 1);
 	tables_map(&nested, GUEST_PHYSICAL, (ulong)place->page, LEVEL_4K, 0);
 
+	place->guest_physical = GUEST_PHYSICAL;
 	place->data[0] = READ_VALUE;
 	memcpy(&place->data[1], vmmcall, sizeof(vmmcall));
 	if (walk == FINAL) {

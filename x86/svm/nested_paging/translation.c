@@ -22,9 +22,30 @@ static void check_read(const struct place *place, u32 expected, const char *id)
 	check_equal((u32)place->guest->vmcb->save.rax, expected, "%s.value", id);
 }
 
+/* L2's own tables, where they are not the place. */
+static void clear_guest_flags(const struct place *place)
+{
+	const struct tables *tables = &place->guest->tables;
+
+	for (unsigned int level = LEVEL_4K; level <= LEVEL_2M; level++)
+		tables_set(tables, LINEAR, level,
+			   tables_get(tables, LINEAR, level) & ~(u64)(PTE_ACCESSED | PTE_DIRTY));
+}
+
+static void check_guest_flags(const struct place *place, bool dirty)
+{
+	u64 page = tables_get(&place->guest->tables, LINEAR, LEVEL_4K);
+
+	check(page & PTE_ACCESSED, "guest.level-1.accessed");
+	check(tables_get(&place->guest->tables, LINEAR, LEVEL_2M) & PTE_ACCESSED,
+	      "guest.level-2.accessed");
+	check(!!(page & PTE_DIRTY) == dirty, "guest.level-1.dirty");
+}
+
 /*
  * Flags are set in every entry of a walk by the access at the latest; the dirty flag of the last
- * one by a write, never by a read. The CPU's walk of L2's tables is a write (15.25.5).
+ * one by a write, never by a read. The CPU's walk of L2's tables is a write (15.25.5), which sets
+ * flags there (15.25.6).
  */
 static void test_flags(enum walk walk, enum access access)
 {
@@ -41,8 +62,12 @@ static void test_flags(enum walk walk, enum access access)
 		tables_set(&place.guest->nested, GUEST_PHYSICAL, level,
 			   nested_entry(&place, level) & ~(u64)(PTE_ACCESSED | PTE_DIRTY));
 	}
+	if (walk == FINAL)
+		clear_guest_flags(&place);
 	svm_run(place.guest);
 	check_exit(place.guest, VMEXIT_VMMCALL, "exit");
+	if (walk == FINAL)
+		check_guest_flags(&place, access == WRITE);
 	check(nested_entry(&place, 1) & PTE_ACCESSED, "level-1.accessed");
 	check(nested_entry(&place, 2) & PTE_ACCESSED, "level-2.accessed");
 	check(!!(nested_entry(&place, 1) & PTE_DIRTY) == dirty, "level-1.dirty");

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "msr.h"
 #include "page_alloc.h"
+#include "paging.h"
 #include "state.h"
 
 #define CLEAN_ALL 0xfffu
@@ -136,6 +137,140 @@ static void test_intercepts(void)
 }
 
 SVM_SUBTEST("clean-bits.intercepts", test_intercepts);
+
+/*
+ * What L2 shows of the control area by how it exits or by what AX holds then: the one before a
+ * change, the other after it.
+ */
+#define BEFORE 0x111
+#define AFTER  0x222
+
+L2_CODE(read_port, "in $0x80, %al\n vmmcall\n ud2");
+L2_CODE(open_window, "sti\n nop\n vmmcall\n ud2");
+L2_CODE(read_page, "mov (%ebx), %eax\n vmmcall\n ud2");
+/* Bit 62 of the TSC: the offset's, for the next century. */
+L2_CODE(read_offset, "rdtsc\n mov %edx, %eax\n shr $30, %eax\n and $1, %eax\n"
+		     "imul $0x111, %eax\n add $0x111, %eax\n vmmcall\n ud2");
+
+static u32 *pages[2];
+
+static void watch_ports(struct svm_guest *guest)
+{
+	svm_intercept(guest, VMEXIT_IOIO);
+}
+
+static void other_iopm(struct svm_guest *guest)
+{
+	guest->iopm = pages_alloc(IOPM_SIZE / 4096, 4096);
+	svm_intercept_ports(guest, 0x80, 1);
+	guest->vmcb->control.iopm_base_pa = (ulong)guest->iopm;
+}
+
+static void watch_window(struct svm_guest *guest)
+{
+	svm_intercept(guest, VMEXIT_VINTR);
+}
+
+static void pend_interrupt(struct svm_guest *guest)
+{
+	guest->vmcb->control.int_ctl = V_IRQ | V_IGN_TPR | V_INTR_PRIO(15);
+	guest->vmcb->control.v_intr_vector = 0x51;
+}
+
+static void offset_tsc(struct svm_guest *guest)
+{
+	guest->vmcb->control.tsc_offset = 1ull << 62;
+}
+
+static void read_first_page(struct svm_guest *guest)
+{
+	pages[0] = page_alloc();
+	pages[1] = page_alloc();
+	*pages[0] = BEFORE;
+	*pages[1] = AFTER;
+	guest->world.registers.bx = (ulong)pages[0];
+}
+
+static void read_first_page_nested(struct svm_guest *guest)
+{
+	read_first_page(guest);
+	svm_nested_paging(guest);
+}
+
+static void other_nested_tables(struct svm_guest *guest)
+{
+	struct tables other = tables_identity(TABLES_NATIVE);
+
+	tables_map(&other, (ulong)pages[0], (ulong)pages[1], LEVEL_4K, 0);
+	guest->vmcb->control.n_cr3 = (ulong)other.root;
+}
+
+/* A new ASID has no translations, so that no flush is asked for. */
+static void other_asid(struct svm_guest *guest)
+{
+	struct vmcb_control *control = &guest->vmcb->control;
+
+	tables_map(&guest->tables, (ulong)pages[0], (ulong)pages[1], LEVEL_4K, 0);
+	control->guest_asid = control->guest_asid % (svm_asids() - 1) + 1;
+	control->tlb_control = TLB_CONTROL_NOTHING;
+}
+
+static const struct control_row {
+	const char *id;
+	u32 bit;
+	const u8 *code;
+	void (*set_up)(struct svm_guest *guest);
+	void (*change)(struct svm_guest *guest);
+	u64 changed_exit; /* 0: VMMCALL, and AX tells */
+	u64 feature;
+} control_rows[] = {
+	{ "iopm", CLEAN_IOPM, read_port, watch_ports, other_iopm, VMEXIT_IOIO, 0 },
+	{ "v-irq", CLEAN_TPR, open_window, watch_window, pend_interrupt, VMEXIT_VINTR, 0 },
+	{ "tsc-offset", CLEAN_INTERCEPTS, read_offset, NULL, offset_tsc, 0, 0 },
+	{ "n_cr3", CLEAN_NP, read_page, read_first_page_nested, other_nested_tables, 0,
+	  FEATURE_SVM_NP },
+	{ "asid", CLEAN_ASID, read_page, read_first_page, other_asid, 0, 0 },
+};
+
+static void run_control(struct svm_guest *guest, const struct control_row *control, u32 clean,
+			bool changed, const char *step)
+{
+	struct vmcb_save *save = &guest->vmcb->save;
+	bool other_exit = changed && control->changed_exit;
+
+	guest->vmcb->control.clean = clean;
+	save->rip = (ulong)control->code;
+	save->rflags = EFLAGS_FIXED;
+	save->rax = 0;
+	svm_run(guest);
+	check_exit(guest, other_exit ? control->changed_exit : VMEXIT_VMMCALL, "%s.%s.exit",
+		   control->id, step);
+	if (!control->changed_exit)
+		check_equal(save->rax, changed ? AFTER : BEFORE, "%s.%s", control->id, step);
+}
+
+static void test_controls(void)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(control_rows); i++) {
+		const struct control_row *control = &control_rows[i];
+		struct svm_guest *guest;
+
+		if (control->feature && !cpu_has(control->feature)) {
+			check_skip("the CPU has no nested paging", "%s", control->id);
+			continue;
+		}
+		guest = svm_guest(L2_NATIVE, control->code);
+		if (control->set_up)
+			control->set_up(guest);
+		run_control(guest, control, 0, false, "first");
+		run_control(guest, control, CLEAN_ALL, false, "unchanged");
+		control->change(guest);
+		run_control(guest, control, CLEAN_ALL & ~control->bit, true, "changed");
+		run_control(guest, control, CLEAN_ALL, true, "changed.kept");
+	}
+}
+
+SVM_SUBTEST("clean-bits.controls", test_controls);
 
 /* No bit covers these; they are loaded always. 15.15.3 */
 L2_CODE(add_to_ax, "add $1, %eax\n vmmcall\n ud2");

@@ -325,18 +325,22 @@ SVM_SUBTEST("segments-of-l2", test_saved);
 #ifdef __x86_64__
 L2_CODE(only_vmmcall, "vmmcall\n ud2");
 
-/* VMRUN and #VMEXIT sign-extend the bases that they load and save. 15.5.1 */
+/*
+ * VMRUN and #VMEXIT sign-extend the bases that they load and save, from the highest bit of a linear
+ * address that the CPU has (CPUID), whether or not CR4.LA57 is set. 15.5.1
+ */
 static void test_canonical(void)
 {
 	static const u8 list[] = { ES, CS, SS, DS };
+	u64 highest = 1ull << (cpu_linear_address_bits() - 1);
 	struct svm_guest *guest = svm_guest(L2_LONG, only_vmmcall);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(list); i++)
-		segment_of(guest, list[i])->base = 0x0000800000001000 + i;
+		segment_of(guest, list[i])->base = highest | (0x1000 + i);
 	svm_run(guest);
 	check_exit(guest, VMEXIT_VMMCALL, "exit");
 	for (unsigned int i = 0; i < ARRAY_SIZE(list); i++)
-		check_equal(segment_of(guest, list[i])->base, 0xffff800000001000 + i, "%s",
+		check_equal(segment_of(guest, list[i])->base, -highest | (0x1000 + i), "%s",
 			    registers[list[i]].name);
 }
 
