@@ -109,6 +109,26 @@ static void set_controls(struct vmx_guest *guest)
 	}
 }
 
+/*
+ * A VM entry checks that the segments of virtual-8086 mode have their selector's base. Code and
+ * stack are mapped to where selectors can reach them. "Checks on Guest Segment Registers"
+ */
+static void place_v8086(const struct vmx_guest *guest, struct l2_state *state)
+{
+	ulong code = ALIGN_DOWN((ulong)guest->code, PAGE_SIZE);
+	ulong stack = (ulong)guest->stack_top - L2_STACK_SIZE;
+
+	for (ulong offset = 0; offset < L2_STACK_SIZE; offset += PAGE_SIZE) {
+		tables_map(&guest->tables, VMX_V8086_CODE + offset, code + offset, LEVEL_4K, 0);
+		tables_map(&guest->tables, VMX_V8086_STACK + offset, stack + offset, LEVEL_4K, 0);
+	}
+	state->cs.selector = VMX_V8086_CODE >> 4;
+	state->cs.segment.base = VMX_V8086_CODE;
+	state->rip = (ulong)guest->code - code;
+	state->ss.selector = VMX_V8086_STACK >> 4;
+	state->ss.segment.base = VMX_V8086_STACK;
+}
+
 void vmx_guest_again(struct vmx_guest *guest, enum l2_mode mode, const void *code)
 {
 	struct l2_state state;
@@ -126,6 +146,8 @@ void vmx_guest_again(struct vmx_guest *guest, enum l2_mode mode, const void *cod
 	vmx_current(guest);
 	set_controls(guest);
 	state = l2_state(mode, code, guest->stack_top, &guest->tables);
+	if (mode == L2_V8086)
+		place_v8086(guest, &state);
 	vmcs_set_state(&state);
 	vmcs_set_host();
 	if (is_unpaged(mode)) {

@@ -13,6 +13,10 @@
 #include "vmx/guest_offsets.h"
 #include "vmx/vmx.h"
 
+/* Linear addresses of L2_V8086's segments: those of the pages that hold its code and stack. */
+#define VMX_V8086_CODE	0x10000ul
+#define VMX_V8086_STACK 0x20000ul
+
 struct vmx_registers {
 	ulong ax, bx, cx, dx, si, di, bp;
 #ifdef __x86_64__

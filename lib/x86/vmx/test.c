@@ -106,10 +106,12 @@ void vmx_test_run(const void *argument)
 	const struct vmx_exit *exit = test->exits;
 	struct vmx_guest *guest;
 	unsigned int number = 0;
+	u64 start;
 
 	if (!is_ready(test))
 		return;
 	guest = vmx_guest(test->mode, test->code);
+	start = vmx_rip();
 	for (const u32 *control = test->controls; control && *control; control++)
 		vmx_set(*control);
 	if (test->setup)
@@ -125,7 +127,7 @@ void vmx_test_run(const void *argument)
 	if (!test->no_vmcall) {
 		if (!run_to(guest, test, &end, ++number))
 			goto out;
-		check_equal(vmx_rip(), (ulong)test->end, "end");
+		check_equal(vmx_rip() - start, test->end - test->code, "end");
 	}
 	if (test->after)
 		test->after(guest);
