@@ -43,6 +43,8 @@ ROM_SIZE ?= 0x40000
 Q	:= $(if $(V),,@)
 say	= $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
+# The rules are all here: looking through those that make knows costs more than the rest.
+MAKEFLAGS += -rR
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
@@ -55,7 +57,8 @@ all:
 images_of = $(shell awk -f $(srcdir)/scripts/images.awk $(1))
 
 SUITE	:= $(call images_of,$(srcdir)/unittests.cfg)
-GUESTS	:= $(call images_of,$(wildcard $(srcdir)/tests/guests/unittests.cfg))
+# The guests of the runner's tests, if they are asked for: reading about them takes time.
+GUESTS	:= $(if $(filter guests,$(MAKECMDGOALS)),$(call images_of,$(wildcard $(srcdir)/tests/guests/unittests.cfg)))
 
 # What changes how everything is built.
 SETTINGS := $(srcdir)/Makefile $(wildcard config.mk)
@@ -94,7 +97,7 @@ objects		= $(addsuffix .o,$(addprefix $(B)/$(1)/,$(basename $(2))))
 
 # A file that is gone must leave the images too, as when bisecting: what is linked
 # depends on the list of all sources, which is rewritten when it has changed.
-ALL_SOURCES := $(sort $(LIB_SOURCES) $(foreach image,$(SUITE) $(GUESTS),$(call test_sources,$(call test_of,$(image)))))
+ALL_SOURCES := $(sort $(LIB_SOURCES) $(foreach image,$(SUITE),$(call test_sources,$(call test_of,$(image)))))
 ifneq ($(ALL_SOURCES),$(file <$(B)/sources))
 $(shell mkdir -p $(B))
 $(file >$(B)/sources,$(ALL_SOURCES))

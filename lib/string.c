@@ -48,8 +48,14 @@ void *memmove(void *dest, const void *src, size_t size)
 
 int memcmp(const void *a, const void *b, size_t size)
 {
+	typedef ulong __attribute__((may_alias, aligned(1))) word;
 	const u8 *x = a, *y = b;
 
+	while (size >= sizeof(word) && *(const word *)x == *(const word *)y) {
+		x += sizeof(word);
+		y += sizeof(word);
+		size -= sizeof(word);
+	}
 	for (; size; size--, x++, y++)
 		if (*x != *y)
 			return *x - *y;

@@ -22,7 +22,7 @@ config_read()
 # is run; MAKE_DIR stays empty if BUILD_DIR was given and was not configured.
 #
 # BUILD_DIR of the environment comes first, then the current folder if it was
-# configured for this tree, then the tree itself.
+# configured for this tree, then the tree itself. Fails if that has to be configured.
 build_find()
 {
 	local srcdir
@@ -37,20 +37,25 @@ build_find()
 			MAKE_DIR=$BUILD_DIR BUILD_DIR=$BUILD_DIR/build
 			config_read "$MAKE_DIR/config.mk"
 		fi
-		return
+		return 0
 	fi
 	if [[ -f config.mk && ! . -ef $SRCDIR ]]; then
 		config_read config.mk
 		srcdir=${CONFIG[srcdir]:-}
 		if [[ $srcdir && $srcdir -ef $SRCDIR ]]; then
 			BUILD_DIR=$PWD/build MAKE_DIR=$PWD
-			return
+			return 0
 		fi
 	fi
 	BUILD_DIR=$SRCDIR/build MAKE_DIR=$SRCDIR
-	if [[ -f $SRCDIR/config.mk ]]; then
-		config_read "$SRCDIR/config.mk"
-	elif [[ ! -w $SRCDIR ]]; then
+	[[ -f $SRCDIR/config.mk ]] || return
+	config_read "$SRCDIR/config.mk"
+}
+
+# Configures a tree that was not.
+build_begin()
+{
+	if [[ ! -w $SRCDIR ]]; then
 		build_elsewhere
 	else
 		build_configure
@@ -115,6 +120,7 @@ build_update()
 		((status == 1)) && note "the build is out of date, and $MAKE_DIR is read-only: used as it is"
 		return 0
 	fi
+	work_create
 	if ! flock "$MAKE_DIR" make -s -j"$HOST_CPUS" -C "$MAKE_DIR" all 2>"$WORK/make.log" >/dev/null; then
 		cat "$WORK/make.log" >&2
 		die "the build failed"

@@ -14,6 +14,15 @@ readonly -A VERDICT_RANK=(
 	[SKIP]=0 [PASS]=1 [XPASS]=2 [FAIL]=3 [ERROR]=4 [HANG]=5 [CRASH]=6 [BROKEN]=7
 )
 
+# Takes the live line (scripts/output.bash) off the screen.
+live_clear()
+{
+	if [[ ${LIVE_SHOWN:-} ]]; then
+		printf '\r\e[K'
+		LIVE_SHOWN=
+	fi
+}
+
 # One line on stderr, whatever the live line shows at the moment.
 warn()
 {
@@ -65,7 +74,7 @@ printable()
 # Sets QUOTED to a word as one would type it in a shell.
 shell_word()
 {
-	if [[ $1 =~ ^[A-Za-z0-9_./:=,+%@-]+$ ]]; then
+	if [[ $1 && $1 != *[!A-Za-z0-9_./:=,+%@-]* ]]; then
 		QUOTED=$1
 	else
 		QUOTED="'${1//\'/\'\\\'\'}'"
@@ -78,6 +87,23 @@ seconds_text()
 	local tenths=$((($1 + 50) / 100))
 
 	SECONDS_TEXT=$((tenths / 10)).$((tenths % 10))
+}
+
+# Where a program is: sets PROGRAM; fails if there is none.
+find_program()
+{
+	local dir
+	local -a path
+
+	PROGRAM=$1
+	if [[ $1 != */* ]]; then
+		IFS=: read -ra path <<<"$PATH"
+		for dir in "${path[@]}"; do
+			PROGRAM=${dir:-.}/$1
+			[[ ! -f $PROGRAM || ! -x $PROGRAM ]] || break
+		done
+	fi
+	[[ $1 && -f $PROGRAM && -x $PROGRAM ]]
 }
 
 # A duration as coreutils' timeout takes it (90, 90s, 1.5s, 2m, 1h) in
@@ -162,37 +188,64 @@ missing_tool()
 
 # The temporary folder of this command, WORK: named after its process, so that
 # what a killed runner left behind can be told from what is in use.
+WORK='' WORK_NAME='' WORK_LEFT=''
+
+# work_create [FOLDER...]: makes it, with folders in it; the outer ones come first. Those
+# that cannot be made are missed when they are needed.
 work_create()
 {
-	local base=${TMPDIR:-/tmp} old pid
+	local old pid problem
 
-	for old in "$base"/trapline.*.??????; do
+	[[ ! $WORK ]] || return 0
+	for old in "${WORK_NAME%/*}"/trapline.+([0-9]).+([0-9A-Za-z]); do
 		[[ -d $old && -O $old && ! -L $old ]] || continue
 		pid=${old##*/trapline.}
 		pid=${pid%%.*}
-		if [[ $pid =~ ^[0-9]+$ && ! -d /proc/$pid ]]; then
-			rm -rf -- "$old"
-		fi
+		[[ -d /proc/$pid ]] || rm -rf -- "$old"
 	done
-	if ! WORK=$(mktemp -d "$base/trapline.$$.XXXXXX" 2>&1); then
-		warn "cannot make a temporary folder: $WORK"
+	WORK=$WORK_NAME
+	if ! mkdir -m 700 -- "$WORK" "${@/#/"$WORK/"}" 2>/dev/null && [[ ! -O $WORK || -L $WORK ]]; then
+		problem=$(mkdir -m 700 -- "$WORK" 2>&1)
+		warn "cannot make a temporary folder: $problem"
 		WORK=
 		exit $((${#OPT_BISECT} ? EXIT_CANNOT_JUDGE : 1))
 	fi
 }
 
-# Removes WORK as soon as nobody holds the pipe WORK_PIPE any more: then this
-# process is gone, by whatever signal.
+# Names WORK, and removes it as soon as nobody holds the pipe WORK_PIPE any more: then this
+# process is gone, by whatever signal. So goes another folder that was written to it.
 work_guard()
 {
+	folder_path "${TMPDIR:-/tmp}" 2>/dev/null || FOLDER=${TMPDIR:-/tmp}
+	printf -v WORK_NAME '%s/trapline.%s.%08x' "${FOLDER%/}" $$ "$SRANDOM"
 	exec {WORK_PIPE}> >(
 		trap '' HUP INT TERM QUIT
 		exec >/dev/null 2>&1
 		cd / || exit
-		while read -r _; do :; done
-		exec rm -rf -- "$WORK"
+		more=
+		while IFS= read -r -d '' folder; do more=$folder; done
+		if [[ -e $WORK_NAME || -e $more ]]; then
+			exec rm -rf -- "$WORK_NAME" ${more:+"$more"}
+		fi
 	)
-	WORK_GUARD=$!
+}
+
+# Starts to remove WORK, once nothing in it is needed any more.
+work_leave()
+{
+	rm -rf -- "$WORK" &
+	WORK_LEFT=$!
+}
+
+# Removes what is left. Where logs have been put in their places there is an empty
+# folder, which work_guard removes.
+work_remove()
+{
+	if [[ $WORK_LEFT ]]; then
+		wait "$WORK_LEFT"
+	else
+		rm -rf -- "$WORK" ${LOG_NEW:+"$LOG_NEW"}
+	fi
 }
 
 # Fails if the folder $1 has no room for another 64 KiB.

@@ -40,6 +40,9 @@ ini_read()
 		'' | '#'* | ';'*)
 			continue
 			;;
+		*"$FIELD"*)
+			die_at "$WHERE" "a control character"
+			;;
 		'['*)
 			if [[ ! $line =~ ^\[([A-Za-z0-9_.+-]+)\]$ ]]; then
 				die_at "$WHERE" "not a section name: $line"
@@ -67,6 +70,7 @@ ini_read()
 
 cfg_section()
 {
+	cfg_unpack "$1"
 	if [[ ${CFG["$1 where"]+set} ]]; then
 		die_at "$WHERE" "stanza '$1' is already at ${CFG["$1 where"]}"
 	fi
@@ -91,7 +95,7 @@ cfg_key()
 	fi
 	cfg_value "${CFG_KEYS[$key]}" "$key" "$value"
 	CFG["$stanza $key"]=$value
-	CFG["$stanza $key where"]=$WHERE
+	[[ $key != file ]] || CFG["$stanza file where"]=$WHERE
 }
 
 # Refuses a value that its key cannot have.

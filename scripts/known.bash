@@ -4,19 +4,28 @@
 # Reads known/ (docs/known.md): what fails, crashes, hangs or is skipped on
 # which machine, and why. verdict.awk holds a run against it.
 
-# The entries in the order of the files, and KNOWN["ENTRY KEY"].
-declare -ga KNOWN_ENTRIES=()
+# The entries in the order of the files, packed (scripts/cache.bash), and a pattern for
+# each, which the runs match that it speaks of. Few of the many concern a run: those are
+# unpacked, into RUN_KNOWN, their names, and KNOWN["ENTRY KEY"].
+declare -ga KNOWN_PACKED=() KNOWN_TESTS=() RUN_KNOWN=()
 declare -gA KNOWN=()
 
 readonly KNOWN_KEYS=" vmm accel version vendor module kernel machine boot test kind id count flaky run why manual ref "
+# What is there for people alone is checked, and not kept.
+readonly KNOWN_KEPT="where why kind id vmm accel machine boot version kernel vendor module flaky run
+	count count.x86_64 count.pae count.i386"
 
 known_section()
 {
+	local line
+
 	known_complete
-	if [[ ${KNOWN["$1 where"]+set} ]]; then
-		die_at "$WHERE" "entry '$1' is already at ${KNOWN["$1 where"]}"
-	fi
-	KNOWN_ENTRIES+=("$1")
+	for line in "${KNOWN_PACKED[@]}"; do
+		if [[ $line == "$1$FIELD"* ]]; then
+			line=${line#*"${FIELD}where$FIELD"}
+			die_at "$WHERE" "entry '$1' is already at ${line%%"$FIELD"*}"
+		fi
+	done
 	KNOWN["$1 where"]=$WHERE
 	KNOWN_ENTRY=$1
 }
@@ -25,7 +34,7 @@ known_key()
 {
 	local key=$1 value=$2 entry=$KNOWN_ENTRY
 
-	if [[ $KNOWN_KEYS != *" ${key%%.*} "* || ($key == *.* && $key != count.*) ]]; then
+	if [[ $KNOWN_KEYS != *" ${key%%.*} "* || ($key == *.* && $key != count.@(x86_64|pae|i386)) ]]; then
 		die_at "$WHERE" "unknown key '$key'"
 	fi
 	if [[ $key == id ]]; then
@@ -37,6 +46,7 @@ known_key()
 	fi
 	case $key in
 	kind) [[ $value =~ ^(fail|crash|hang|skip)$ ]] ;;
+	test) [[ $value && $value != *[!A-Za-z0-9_.+*?[:blank:]!^\[\]-]* ]] ;;
 	count*) [[ $value =~ ^[0-9]{1,9}$ ]] ;;
 	flaky) [[ $value == yes ]] ;;
 	run) [[ $value == no ]] ;;
@@ -70,6 +80,23 @@ known_complete()
 	     ! known_any_number "$entry" && ! known_has_count "$entry"; then
 		die_at "$where" "[$entry] has a glob and no count"
 	fi
+	known_pack "$entry"
+}
+
+known_pack()
+{
+	local - entry=$1 key line
+
+	set -f # split into words, but not into file names
+	# shellcheck disable=SC2086
+	printf -v line '|%s' ${KNOWN["$entry test"]}
+	KNOWN_TESTS+=("@(${line#|})")
+	line=$entry
+	for key in $KNOWN_KEPT; do
+		[[ ! ${KNOWN["$entry $key"]:-} ]] || line+=$FIELD$key$FIELD${KNOWN["$entry $key"]}
+	done
+	KNOWN_PACKED+=("$line")
+	KNOWN=()
 }
 
 # Whether an entry names whatever a run does: `id = *` of a crash, hang or skip
@@ -90,47 +117,68 @@ known_has_count()
 	return 1
 }
 
-# Prints the entries that apply to a run here, as verdict.awk wants them.
+# Sets RUN_KNOWN to the entries that speak of a run, on whatever machine.
+known_select()
+{
+	local entry i
+	local -a fields
+
+	RUN_KNOWN=() KNOWN=()
+	for entry in "${!KNOWN_TESTS[@]}"; do
+		# shellcheck disable=SC2053
+		[[ $1 == ${KNOWN_TESTS[entry]} ]] || continue
+		IFS=$FIELD read -r -a fields <<<"${KNOWN_PACKED[entry]}"
+		RUN_KNOWN+=("${fields[0]}")
+		for ((i = 1; i < ${#fields[@]}; i += 2)); do
+			KNOWN["${fields[0]} ${fields[i]}"]=${fields[i + 1]}
+		done
+	done
+}
+
+# Prints the entries that apply to the run here, as verdict.awk wants them.
 known_rules()
 {
-	local run=$1 mode=${RUN_MODE[$1]} entry count
+	local mode=${RUN_MODE[$RUN_NAME]} entry count ids
 
-	for entry in "${KNOWN_ENTRIES[@]}"; do
-		known_applies "$entry" "$run" || continue
+	for entry in "${RUN_KNOWN[@]}"; do
+		known_applies "$entry" || continue
+		ids=${KNOWN["$entry id"]//$'\t'/ }
 		count=${KNOWN["$entry count.$mode"]:-${KNOWN["$entry count"]:-}}
-		if [[ ! $count && ${KNOWN["$entry id"]} == *[*?[]* &&
+		if [[ ! $count && $ids == *[*?[]* &&
 		      ! ${KNOWN["$entry flaky"]:-} && ${KNOWN["$entry kind"]} != skip ]] &&
 		   ! known_any_number "$entry"; then
 			continue # counts are given for other modes alone
 		fi
 		printf '%s\t%s\t%s\t%s\t%s\n' "$entry" "${KNOWN["$entry kind"]}" "$count" \
-			"${KNOWN["$entry flaky"]:-}" "${KNOWN["$entry id"]# }"
+			"${KNOWN["$entry flaky"]:-}" "${ids# }"
 	done
 }
 
-# Whether a crash or a hang (KIND, a glob) of a subtest is listed; with a third
-# word, by an entry that says not to run it.
+# Whether a crash or a hang (KIND, a glob) of a subtest is listed, by the entry STRIKE; with
+# a third word, by one that says not to run it.
 known_strike()
 {
 	local kind=$1 subtest=$2 not_run=${3:-} entry
 
-	for entry in "${KNOWN_ENTRIES[@]}"; do
+	STRIKE=
+	for entry in "${RUN_KNOWN[@]}"; do
 		# shellcheck disable=SC2053
-		if [[ ${KNOWN["$entry kind"]} == $kind && (! $not_run || ${KNOWN["$entry run"]:-}) ]] && known_applies "$entry" "$RUN_NAME" &&
+		if [[ ${KNOWN["$entry kind"]} == $kind && (! $not_run || ${KNOWN["$entry run"]:-}) ]] &&
+		   known_applies "$entry" &&
 		   known_any "${KNOWN["$entry id"]}" "$subtest"; then
+			STRIKE=$entry
 			return 0
 		fi
 	done
 	return 1
 }
 
-# Whether an entry speaks of this test on this machine. Each condition may list
+# Whether an entry of RUN_KNOWN holds on this machine. Each condition may list
 # alternatives, separated by blanks.
 known_applies()
 {
-	local entry=$1 run=$2 key value
+	local entry=$1 key value
 
-	known_any "${KNOWN["$entry test"]}" "$run" || return 1
 	for key in vmm accel machine boot; do
 		value=${KNOWN["$entry $key"]:-}
 		[[ ! $value ]] || known_any "$value" "${RUN_FACTS[$key]}" || return 1
@@ -179,47 +227,4 @@ known_read()
 		ini_read "$file" known
 		known_complete
 	done
-}
-
-# Reads the tree's own folder, and keeps what was read beside the images: taking
-# a thousand lines apart costs more than starting a guest. What is kept holds as long as
-# the same files are there and none is newer. Nothing else may have been read before.
-known_read_cached()
-{
-	local folder=$1 cache=$BUILD_DIR/.known files=("$1"/*.cfg) file fresh=yes
-
-	if [[ -r $cache ]]; then
-		for file in "${files[@]}" "$SRCDIR"/scripts/{known,config}.bash; do
-			[[ $cache -nt $file ]] || fresh=
-		done
-		if [[ $fresh ]]; then
-			KNOWN_FILES=
-			# shellcheck source=/dev/null
-			. "$cache"
-			[[ $KNOWN_FILES != "${files[*]}" ]] || return 0
-			KNOWN_ENTRIES=() KNOWN=()
-		fi
-	fi
-	known_read "$folder"
-	known_keep "$cache" "${files[*]}"
-}
-
-# A build folder that cannot be written to costs time, nothing else.
-known_keep()
-{
-	local cache=$1 names=$2 text entry
-
-	[[ -w $BUILD_DIR ]] || return 0
-	# What is there for people alone is checked by now, and not asked for again.
-	for entry in "${KNOWN_ENTRIES[@]}"; do
-		unset "KNOWN[$entry why]" "KNOWN[$entry manual]" "KNOWN[$entry ref]"
-	done
-	text=$(declare -p KNOWN_ENTRIES KNOWN)
-	text=${text/#declare -/declare -g}
-	text=${text/$'\n'declare -A KNOWN/$'\n'declare -gA KNOWN}
-	if { printf '%s\nKNOWN_FILES=%q\n' "$text" "$names" >"$cache.$$"; } 2>/dev/null; then
-		mv -f "$cache.$$" "$cache"
-	else
-		rm -f "$cache.$$"
-	fi
 }

@@ -4,22 +4,37 @@
 # What stays under logs/ of each run: NAME.log, the console of every start, and
 # NAME.facts, "key value" lines.
 
-# Both files are written under another name first: two runners at once must not
-# mix theirs.
+# Files that lie in LOG_NEW, a folder of this command in LOG_DIR, and have to go up: two
+# runners at once must not mix theirs.
+declare -ga LOG_PENDING=()
+
 run_log()
 {
-	local base=$LOG_DIR/$RUN_NAME
+	local base=$LOG_NEW/$RUN_NAME
 
 	[[ $LOG_DIR ]] || return 0
-	if run_log_console >"$base.log.$$" && run_log_facts >"$base.facts.$$" &&
-	   mv -f -- "$base.log.$$" "$base.log" && mv -f -- "$base.facts.$$" "$base.facts"; then
+	[[ -d $LOG_NEW ]] || mkdir "$LOG_NEW"
+	if run_log_console >"$base.log" && run_log_facts >"$base.facts"; then
+		LOG_PENDING+=("$base.log" "$base.facts")
 		return 0
 	fi
-	rm -f -- "$base.log.$$" "$base.facts.$$"
+	rm -f -- "$base.log" "$base.facts"
 	VERDICT=BROKEN SUMMARY="cannot write the log to $LOG_DIR"
 	disk_has_room "$LOG_DIR" || SUMMARY+=": no space left"
-	printf '%s\n' "$VERDICT" "$SUMMARY" "$RUN_MS" >"$RUN_DIR/verdict"
+	run_tell
 } 2>/dev/null
+
+# Puts the logs where they are looked for.
+log_settle()
+{
+	local -a files=("${LOG_PENDING[@]}")
+
+	LOG_PENDING=()
+	if ((${#files[@]})) && ! mv -f -t "$LOG_DIR" -- "${files[@]}" 2>/dev/null; then
+		OUTPUT_LOST="cannot write the logs to $LOG_DIR"
+		return 1
+	fi
+}
 
 run_log_console()
 {
@@ -60,7 +75,8 @@ run_log_facts()
 	printf 'kernel %s\ncpu %s\n' "$HOST_KERNEL" "$HOST_CPU"
 	for ((number = 0; number < RUN_STARTS; number++)); do
 		if [[ -r $RUN_DIR/$number/command ]]; then
-			printf 'command %s\n' "$(<"$RUN_DIR/$number/command")"
+			IFS= read -r line <"$RUN_DIR/$number/command"
+			printf 'command %s\n' "$line"
 		fi
 	done
 	while IFS= read -r line; do

@@ -153,8 +153,11 @@ options_environment()
 		die "--boot multiboot: Bochs starts ROM images only"
 	fi
 	if [[ $OPT_OUTPUT ]]; then
-		mkdir -p -- "$OPT_OUTPUT" 2>/dev/null || die "-o: cannot make the folder '$OPT_OUTPUT'"
-		OPT_OUTPUT=$(cd -- "$OPT_OUTPUT" && pwd) || die "-o: cannot enter '$OPT_OUTPUT'"
+		if [[ ! -d $OPT_OUTPUT ]] && ! mkdir -p -- "$OPT_OUTPUT" 2>/dev/null; then
+			die "-o: cannot make the folder '$OPT_OUTPUT'"
+		fi
+		folder_path "$OPT_OUTPUT" || die "-o: cannot enter '$OPT_OUTPUT'"
+		OPT_OUTPUT=$FOLDER
 	fi
 }
 
@@ -163,40 +166,35 @@ config_load()
 {
 	local dir
 
-	for dir in "$SRCDIR" "${OPT_CONFIGS[@]}"; do
+	config_read_cached
+	for dir in "${OPT_CONFIGS[@]}"; do
 		if [[ -f $dir/unittests.cfg ]]; then
 			ini_read "$dir/unittests.cfg" cfg
 		elif [[ ! -d $dir/known ]]; then
 			die "$dir: neither unittests.cfg nor known/ there"
 		fi
-		if [[ $dir == "$SRCDIR" ]]; then
-			known_read_cached "$dir/known"
-		else
-			known_read "$dir/known"
-		fi
+		known_read "$dir/known"
 	done
 }
 
 # What the host is: for known/ and for the facts in the logs.
 host_facts()
 {
-	local key value
+	local line
+	local -a lines
 
 	HOST_KERNEL='' HOST_CPU=unknown HOST_VENDOR=unknown HOST_CPUS=0
 	read -r HOST_KERNEL </proc/sys/kernel/osrelease
-	while IFS=: read -r key value; do
-		case $key in
+	mapfile -t lines </proc/cpuinfo
+	for line in "${lines[@]}"; do
+		case $line in
 		processor*) HOST_CPUS=$((HOST_CPUS + 1)) ;;
-		'model name'*) HOST_CPU=${value# } ;;
-		vendor_id*)
-			case $value in
-			*GenuineIntel) HOST_VENDOR=intel ;;
-			*AuthenticAMD) HOST_VENDOR=amd ;;
-			*) HOST_VENDOR=${value# } ;;
-			esac
-			;;
+		'model name'*) HOST_CPU=${line#*: } ;;
+		vendor_id*GenuineIntel) HOST_VENDOR=intel ;;
+		vendor_id*AuthenticAMD) HOST_VENDOR=amd ;;
+		vendor_id*) HOST_VENDOR=${line#*: } ;;
 		esac
-	done </proc/cpuinfo
+	done
 	((HOST_CPUS)) || HOST_CPUS=1
 }
 
@@ -210,12 +208,16 @@ log_create()
 	else
 		dir=$SRCDIR/logs
 		[[ ! ${MAKE_DIR:-} || $MAKE_DIR == "$SRCDIR" ]] || dir=$MAKE_DIR/logs
-		if [[ $dir == "$WORK"/* ]] || ! mkdir -p -- "$dir" 2>/dev/null || [[ ! -w $dir ]]; then
+		if [[ $dir == "$WORK_NAME"/* ]] || { [[ ! -d $dir ]] && ! mkdir -p -- "$dir" 2>/dev/null; } ||
+		   [[ ! -w $dir ]]; then
 			note "no logs are kept: $dir cannot be written to (-o DIR names another folder)"
 			dir=
 		fi
 		LOG_DIR=$dir
 	fi
+	LOG_NEW=${LOG_DIR:+$LOG_DIR/.new.${WORK_NAME##*/}}
+	# So that not even a killed runner leaves it there.
+	[[ ! $LOG_NEW ]] || printf '%s\0' "$LOG_NEW" >&"$WORK_PIPE"
 	LOG_SHOWN=${LOG_DIR#"$PWD"/}
 }
 

@@ -7,16 +7,24 @@
 declare -gA COUNT=()
 RUNS_DONE=0
 
-# Set if a verdict could not be written to standard output: then nobody knows
-# it, and the exit status must not say that all is well.
+# Says why, if a verdict could not be written: then nobody knows it, and the exit status
+# must not say that all is well.
 OUTPUT_LOST=''
+
+# All that goes to standard output, except the live line. A reader that has gone away is no
+# business of bash's: killed() ends us then.
+screen()
+{
+	# shellcheck disable=SC2059 # the format is the caller's
+	printf "$@" || OUTPUT_LOST="standard output cannot be written"
+} 2>/dev/null
 
 # A remark about the machine or the folder, once: a comment in TAP.
 note()
 {
 	live_clear
 	if [[ $OPT_TAP ]]; then
-		printf '# %s\n' "$*"
+		screen '# %s\n' "$*"
 	else
 		printf '%s: %s\n' "${0##*/}" "$*" >&2
 	fi
@@ -41,7 +49,7 @@ output_init()
 	fi
 	LIVE_SHOWN='' BEAT_NEXT=$((STARTED + 10000)) LAST_SHOWN=$NOW
 	if [[ $OPT_TAP ]]; then
-		printf 'TAP version 13\n1..%s\n' "${#RUNS[@]}"
+		screen 'TAP version 13\n1..%s\n' "${#RUNS[@]}"
 	fi
 }
 
@@ -64,23 +72,15 @@ live_show()
 	text="[$RUNS_DONE/${#RUNS[@]}]${running:+ $running}, $(((NOW - STARTED) / 1000)) s$left"
 	if [[ ! $LIVE ]]; then
 		if [[ $OPT_TAP ]]; then
-			printf '# %s\n' "$text"
+			screen '# %s\n' "$text"
 		else
-			printf '%s\n' "... $text"
+			screen '%s\n' "... $text"
 		fi
 		return
 	fi
 	columns=${COLUMNS:-80}
 	printf '\r\e[K%s' "${text:0:columns - 1}"
 	LIVE_SHOWN=yes
-}
-
-live_clear()
-{
-	if [[ ${LIVE_SHOWN:-} ]]; then
-		printf '\r\e[K'
-		LIVE_SHOWN=
-	fi
 }
 
 # Prints what run_one left for a run, and counts it.
@@ -104,9 +104,8 @@ show_run()
 		show_tap "$run" "$verdict" "$summary"
 		return
 	fi
-	printf '%s%s%s %s (%s)\n' "${COLOURS[$verdict]}" "$verdict" "$RESET" "$run" "$summary" ||
-		OUTPUT_LOST=yes
-	[[ ! -s $WORK/runs/$run/report ]] || printf '%s\n' "$(<"$WORK/runs/$run/report")"
+	screen '%s%s%s %s (%s)\n' "${COLOURS[$verdict]}" "$verdict" "$RESET" "$run" "$summary"
+	[[ ! -s $WORK/runs/$run/report ]] || screen '%s\n' "$(<"$WORK/runs/$run/report")"
 	if [[ $OPT_VERBOSE ]]; then
 		show_verbose "$run" "$milliseconds"
 	fi
@@ -122,13 +121,13 @@ show_verbose()
 		while IFS= read -r line; do
 			if [[ $line =~ ^(not\ )?ok\ [0-9] || $line == '    '* ]]; then
 				printable "$line"
-				printf '    %s\n' "$PRINTABLE"
+				screen '    %s\n' "$PRINTABLE"
 			fi
 		done <"$dir/log"
-		[[ ! -r $dir/command ]] || printf '    command: %s\n' "$(<"$dir/command")"
+		[[ ! -r $dir/command ]] || screen '    command: %s\n' "$(<"$dir/command")"
 	done
 	seconds_text "$2"
-	printf '    time: %s s\n' "$SECONDS_TEXT"
+	screen '    time: %s s\n' "$SECONDS_TEXT"
 }
 
 # TAP that is true: everything worse than PASS is "not ok" and says why.
@@ -137,13 +136,13 @@ show_tap()
 	local run=$1 verdict=$2 summary=${3//\#/ } line
 
 	case $verdict in
-	PASS) printf 'ok %s - %s (%s)\n' "$RUNS_DONE" "$run" "$summary" ;;
-	SKIP) printf 'ok %s - %s # SKIP %s\n' "$RUNS_DONE" "$run" "$summary" ;;
-	*) printf 'not ok %s - %s: %s (%s)\n' "$RUNS_DONE" "$run" "$verdict" "$summary" ;;
-	esac || OUTPUT_LOST=yes
+	PASS) screen 'ok %s - %s (%s)\n' "$RUNS_DONE" "$run" "$summary" ;;
+	SKIP) screen 'ok %s - %s # SKIP %s\n' "$RUNS_DONE" "$run" "$summary" ;;
+	*) screen 'not ok %s - %s: %s (%s)\n' "$RUNS_DONE" "$run" "$verdict" "$summary" ;;
+	esac
 	if [[ -s $WORK/runs/$run/report ]]; then
 		while IFS= read -r line; do
-			printf '# %s\n' "${line#    }"
+			screen '# %s\n' "${line#    }"
 		done <"$WORK/runs/$run/report"
 	fi
 }
@@ -160,9 +159,8 @@ show_summary()
 	done
 	now_ms
 	seconds_text $((NOW - STARTED))
-	[[ ! $OPT_TAP ]] || printf '# '
-	printf '%s in %s s%s\n' "${text#, }" "$SECONDS_TEXT" "${LOG_DIR:+; logs in $LOG_SHOWN}" ||
-		OUTPUT_LOST=yes
+	screen '%s%s in %s s%s\n' "${OPT_TAP:+# }" "${text#, }" "$SECONDS_TEXT" \
+		"${LOG_DIR:+; logs in $LOG_SHOWN}"
 }
 
 # The exit status that the counted verdicts call for.
@@ -170,7 +168,10 @@ exit_status()
 {
 	local bad=$((COUNT[FAIL] + COUNT[XPASS] + COUNT[CRASH] + COUNT[HANG] + COUNT[ERROR]))
 
-	if ((bad)) || [[ $OUTPUT_LOST ]]; then
+	if [[ $OUTPUT_LOST ]]; then
+		warn "$OUTPUT_LOST"
+		return 1
+	elif ((bad)); then
 		return 1
 	elif ((COUNT[BROKEN])); then
 		return $((${#OPT_BISECT} ? EXIT_CANNOT_JUDGE : 1))
@@ -218,5 +219,5 @@ durations_write()
 	fi
 	for run in "${!DURATION[@]}"; do
 		printf '%s %s\n' "$run" "${DURATION[$run]}"
-	done >"$DURATION_FILE.$$" && mv -f -- "$DURATION_FILE.$$" "$DURATION_FILE"
+	done >"$LOG_NEW/${DURATION_FILE##*/}" && LOG_PENDING+=("$LOG_NEW/${DURATION_FILE##*/}")
 } 2>/dev/null

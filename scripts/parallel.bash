@@ -7,8 +7,8 @@
 
 # What a worker needs to know.
 readonly WORKER_STATE="OPT_ALL OPT_BISECT OPT_BOOT OPT_JOBS OPT_STRICT OPT_TAP OPT_VERBOSE OPT_VMM
-	AGAIN BUILD_DIR CONFIG CFG KNOWN KNOWN_ENTRIES RUNS RUN_STANZA RUN_MODE RUN_PICK
-	HOST_CPU HOST_CPUS HOST_KERNEL HOST_VENDOR LOG_DIR STARTED
+	AGAIN BUILD_DIR CONFIG CFG RUNS RUN_STANZA RUN_MODE RUN_PICK
+	HOST_CPU HOST_CPUS HOST_KERNEL HOST_VENDOR LOG_DIR LOG_NEW STARTED
 	VMM_PATH VMM_BINARY VMM_VERSION VMM_PROBLEM VMM_MAX_CPUS ACCELERATOR
 	PROBED_CPU BOCHS_DISPLAY BOCHS_PREFIX"
 
@@ -27,6 +27,7 @@ parallel_runs()
 	for name in $WORKER_STATE; do
 		declare -p "$name" 2>/dev/null
 	done >"$WORK/state"
+	printf '%s\n' "${KNOWN_PACKED[@]}" "${KNOWN_TESTS[@]}" >"$WORK/known"
 	# The longest first, so that none is left over at the end.
 	for run in "${RUNS[@]}"; do
 		printf '%s %s\n' "${DURATION[$run]:-0}" "$run"
@@ -87,6 +88,12 @@ parallel_kill()
 worker_main()
 {
 	LIVE='' LIVE_SHOWN='' BEAT_NEXT=0 LAST_SHOWN=0 VMM_PID=''
+	mapfile -t KNOWN_PACKED <"$WORK/known"
+	KNOWN_TESTS=("${KNOWN_PACKED[@]:${#KNOWN_PACKED[@]} / 2}")
 	run_one "$1"
+	if ! log_settle; then
+		VERDICT=BROKEN SUMMARY="cannot write the log to $LOG_DIR"
+		run_tell
+	fi
 	printf '%s\n' "$1"
 }

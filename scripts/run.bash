@@ -87,7 +87,8 @@ run_prepare()
 	local run=$1 stanza=${RUN_STANZA[$1]} mode=${RUN_MODE[$1]} index glob
 
 	RUN_NAME=$run RUN_DIR=$WORK/runs/$run
-	mkdir -p "$RUN_DIR/0" 2>/dev/null || return 1
+	run_folder "$RUN_DIR/0" || return 1
+	known_select "$run"
 	image_base "$stanza" "$mode"
 	RUN_BASE=$IMAGE_BASE
 	RUN_TRAIL='' RUN_STARTS=0 RUN_ERRORS=() RUN_STRUCK=()
@@ -147,9 +148,15 @@ run_one()
 	fi
 	now_ms
 	RUN_MS=$((NOW - began))
-	printf '%s\n' "$VERDICT" "$SUMMARY" "$RUN_MS" 2>/dev/null >"$RUN_DIR/verdict"
+	run_tell
 	run_log
 }
+
+# What show_run reads.
+run_tell()
+{
+	printf '%s\n' "$VERDICT" "$SUMMARY" "$RUN_MS" >"$RUN_DIR/verdict"
+} 2>/dev/null
 
 # Starts VMMs until every subtest has reported or nothing can be gained.
 run_starts()
@@ -165,6 +172,7 @@ run_starts()
 		fi
 		: >"$dir/console"
 		VMM_END=broken VMM_REASON='' VMM_SAID='' VMM_STATUS=0
+		run_plan "$dir" "${left[@]}"
 		"${OPT_VMM}_start" "${RUN_STANZA[$RUN_NAME]}" "$dir"
 		[[ $VMM_VERSION ]] && RUN_FACTS[version]=$VMM_VERSION
 		run_judge "$dir" "${left[@]}"
@@ -231,15 +239,10 @@ run_image()
 		return
 	fi
 	RUN_IMAGE=$dir/rom
-	cp --no-preserve=mode -- "$RUN_BASE.rom" "$RUN_IMAGE" 2>/dev/null || return 1
+	ahead_has "$RUN_IMAGE" "$RUN_BASE.rom" ||
+		cp --no-preserve=mode -- "$RUN_BASE.rom" "$RUN_IMAGE" 2>/dev/null || return 1
 	# Opened for reading as well, the file keeps the rest of its bytes.
 	printf '%s\0' "$RUN_ARGUMENTS" 2>/dev/null 1<>"$RUN_IMAGE"
-}
-
-# The first start's is made with the run's: each command costs as much as a tenth of a guest.
-run_folder()
-{
-	[[ -d $1 ]] || mkdir -p "$1"
 }
 
 # 0 1 2 5 as "0-2,5": sets RANGES.
@@ -260,80 +263,6 @@ index_ranges()
 		first=$index last=$index
 	done
 	RANGES=${RANGES#,}
-}
-
-# What a guest wrote, with NULs as \001, and a line that ends it. A short one without NULs
-# is read here: a command less.
-run_console()
-{
-	local LC_ALL=C text
-
-	if ! IFS= read -r -d '' -n 65536 text <"$1" && ((${#text} < 65536)); then
-		printf '%s' "$text"
-	else
-		tr '\000' '\001' <"$1"
-	fi
-	printf '\001end\n'
-}
-
-# Reads what a start wrote: sets SEEN, adds to the run's totals, turns a clean
-# end into what the guest's own words make of it.
-run_judge()
-{
-	local dir=$1 index key value
-	local -a errors=()
-	shift
-
-	for index in "$@"; do
-		printf '%s\n' "${RUN_SUBTESTS[index]}"
-	done 2>/dev/null >"$dir/plan"
-	SEEN=([plan_seen]=0 [reported]=0 [checks]=0 [failed]=0 [skipped]=0 [skipped_subtests]=0
-		[end_seen]=0 [skip_reason]='' [crash_reason]='' [crash_check]='' [judged]=0)
-	while IFS=' ' read -r key value; do
-		if [[ $key == error ]]; then
-			errors+=("$value")
-		else
-			SEEN[$key]=$value
-		fi
-	done < <(run_console "$dir/console" |
-		LC_ALL=C awk -v nonce="$RUN_NONCE" -v verbose="${OPT_VERBOSE:+1}" -v cap="$LOG_CAP" \
-			-v log_path="$dir/log" -v records="$RUN_DIR/records" -v plan_path="$dir/plan" \
-			-f "$SRCDIR/scripts/judge.awk" 2>/dev/null)
-
-	RUN_CHECKS=$((RUN_CHECKS + SEEN[checks]))
-	RUN_FAILED=$((RUN_FAILED + SEEN[failed]))
-	RUN_SKIPPED=$((RUN_SKIPPED + SEEN[skipped]))
-	RUN_REPORTED=$((RUN_REPORTED + SEEN[reported]))
-	RUN_SKIPPED_SUBTESTS=$((RUN_SKIPPED_SUBTESTS + SEEN[skipped_subtests]))
-	RUN_SKIP_REASON=${RUN_SKIP_REASON:-${SEEN[skip_reason]}}
-
-	if ((! SEEN[end_seen])) && [[ $VMM_END == @(broken|clean|left) ]] && console_flooded "$dir"; then
-		VMM_END=flood
-	fi
-	if [[ ${SEEN[crash_reason]} && $VMM_END != broken ]]; then
-		VMM_END=crash VMM_REASON=${SEEN[crash_reason]}
-	fi
-	case $VMM_END in
-	crash | hang | broken)
-		return
-		;;
-	flood)
-		RUN_ERRORS+=("the guest wrote more than $CONSOLE_MAX bytes to the console")
-		;;
-	left)
-		RUN_ERRORS+=("$VMM_REASON")
-		;;
-	esac
-	if ((! SEEN[plan_seen])); then
-		RUN_ERRORS+=("no plan: the guest did not get as far as its first subtest")
-	elif ((SEEN[reported] < $#)); then
-		index=$((SEEN[reported] + 1))
-		RUN_ERRORS+=("subtest '${RUN_SUBTESTS[${!index}]}' was planned and did not report")
-	fi
-	if ((! SEEN[end_seen] && ${#errors[@]} == 0)); then
-		errors+=("no END record")
-	fi
-	RUN_ERRORS+=("${errors[@]}")
 }
 
 # Called by a VMM's driver about once a second while the guest runs.

@@ -89,9 +89,8 @@ select_runs()
 # Whether a stanza can be wanted at all, before its modes are looked at.
 stanza_wanted()
 {
-	local stanza=$1 group groups=" ${CFG["$1 groups"]:-} " selector name
+	local stanza=$1 group groups selector name
 
-	groups=${groups//,/ }
 	if ((${#ARGS[@]})); then
 		for selector in "${ARGS[@]}"; do
 			name=${selector%%:*}
@@ -103,6 +102,9 @@ stanza_wanted()
 		done
 		[[ ! $selector ]] || return 1
 	fi
+	cfg_unpack "$stanza"
+	groups=" ${CFG["$stanza groups"]:-} "
+	groups=${groups//,/ }
 	if ((${#OPT_GROUPS[@]})); then
 		for group in "${OPT_GROUPS[@]}"; do
 			[[ $groups == *" $group "* ]] && return 0
@@ -203,13 +205,13 @@ list_runs()
 
 	for run in "${RUNS[@]}"; do
 		if [[ ! $OPT_VERBOSE ]]; then
-			printf '%s\n' "$run"
+			screen '%s\n' "$run"
 			continue
 		fi
 		image_base "${RUN_STANZA[$run]}" "${RUN_MODE[$run]}"
 		info_read "$IMAGE_BASE.info"
 		for subtest in "${INFO_SUBTESTS[@]}"; do
-			printf '%s:%s\n' "$run" "$subtest"
+			screen '%s:%s\n' "$run" "$subtest"
 		done
 	done
 }

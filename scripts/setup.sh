@@ -34,7 +34,6 @@ run    binutils     objcopy                             binutils
 run    make         make                                make
 run    qemu         qemu-system-x86_64                  qemu-system-x86
 run    bochs        bochs+/usr/lib/*/bochs/plugins/*term_gui*+/usr/share/vgabios/vgabios.bin bochs bochs-term bochsbios vgabios
-run    jq           jq                                  jq
 run    parallel     parallel                            parallel
 check  clang        clang                               clang
 check  shellcheck   shellcheck                          shellcheck

@@ -9,7 +9,7 @@
 # empty), flaky (yes or empty), ids (blank-separated, globs allowed). SUBTESTS
 # names every subtest of the image. RECORDS may also hold
 #
-#	X name crash|hang		the subtest that struck
+#	X name crash|hang		the subtest that struck, or "(start)", "(end)"
 #
 # Prints TAB-separated lines:
 #
@@ -95,6 +95,16 @@ function rules_for(id, kind,	n, i, list, hits)
 	return hits + 0
 }
 
+# An entry covers a check that failed, or a subtest that struck; the first ones are kept to
+# be named.
+function cover(r, id)
+{
+	if (++covered[r] <= shown)
+		names[r] = names[r] (covered[r] > 1 ? ", " : ": ") id
+	else if (covered[r] == shown + 1)
+		names[r] = names[r] ", ..."
+}
+
 function show_fail(id, text)
 {
 	failed++
@@ -127,8 +137,11 @@ function touches(i, name, kind)
 	return index(name, prefix[i]) == 1 || index(prefix[i], name) == 1
 }
 
+# "(start)" is what comes before the first subtest: it was survived if any subtest reported.
 function observed(name, kind)
 {
+	if (name == "(start)")
+		return started
 	return state[name] == "ok" || state[name] == "fail" || (kind != "fail" && state[name] == "struck")
 }
 
@@ -156,6 +169,7 @@ FILENAME == subtests_path { subtest[++subtests] = $1; next }
 
 $1 == "S" {
 	state[$2] = $3
+	started = 1
 	if ($3 == "skip") {
 		skips++
 		skip_id[skips] = $2
@@ -170,7 +184,7 @@ $1 == "F" {
 		known++
 		failing[$2] = 1
 		for (r in hit)
-			covered[r]++
+			cover(r, $2)
 	}
 	next
 }
@@ -190,7 +204,7 @@ $1 == "X" {
 		known++
 		failing[$2] = 1
 		for (r in hit)
-			covered[r]++
+			cover(r, $2)
 	} else {
 		print "unexpected_" $3 "\t" $2
 	}
@@ -208,9 +222,9 @@ END {
 			continue
 		}
 		if (covered[r] > rule_count[r])
-			print "off\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r]
+			print "off\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] names[r]
 		else if (covered[r] < rule_count[r] && rule_observed(r))
-			print "xpass\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] + 0
+			print "xpass\t" rule_name[r] "\tlists " rule_count[r] " " what ", there were " covered[r] + 0 names[r]
 	}
 	for (i = 1; i <= exacts; i++) {
 		r = exact_rule[i]

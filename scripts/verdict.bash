@@ -43,7 +43,8 @@ run_verdict_best()
 	VERDICT=SKIP SUMMARY=${RUN_SKIP_REASON:-"no reason given"}
 	if ((RUN_CHECKS == 0 && known > 0 && ${#RUN_STRUCK[@]})); then
 		IFS= read -r SUMMARY <"$RUN_DIR/strikes"
-		SUMMARY="no check ran: $SUMMARY; it is known"
+		known_strike "@(crash|hang)" "${RUN_STRUCK[0]}"
+		SUMMARY="no check ran: $SUMMARY; known: ${KNOWN["$STRIKE why"]}"
 	elif ((RUN_CHECKS > 0)); then
 		VERDICT=PASS
 		plural "$RUN_CHECKS" check
@@ -111,7 +112,7 @@ run_hold_against_known()
 	local what id text
 
 	HELD=()
-	known_rules "$RUN_NAME" >"$RUN_DIR/rules"
+	known_rules >"$RUN_DIR/rules"
 	if [[ ! -s $RUN_DIR/rules && ! $OPT_STRICT ]] &&
 	   ((RUN_FAILED == 0 && ${#RUN_STRUCK[@]} == 0 && ${#RUN_ERRORS[@]} == 0)) && [[ ! $RUN_BROKEN ]]; then
 		return

@@ -10,10 +10,13 @@ CONSOLE_MAX=$((16 << 20))
 LOG_CAP=$((1 << 20))
 
 # In the process that becomes the VMM: a flood ends it with SIGXFSZ, an abort
-# leaves no core file, and the pipe of work_guard stays with the runner.
+# leaves no core file, and the pipe of work_guard stays with the runner. The time limit
+# is the runner's business; should it be stopped, the kernel ends a VMM that goes on
+# working, and one that waits dies with the runner at the latest.
 vmm_limits()
 {
 	ulimit -f $((CONSOLE_MAX >> 10)) -c 0 2>/dev/null
+	((RUN_LIMIT_MS == 0)) || ulimit -t $(((RUN_LIMIT_MS / 1000 + 10) * (RUN_CPUS + 1))) 2>/dev/null
 	if [[ ${WORK_PIPE:-} ]]; then
 		exec {WORK_PIPE}>&-
 	fi
@@ -66,7 +69,9 @@ vmm_broken()
 		VMM_SAID=${PRINTABLE:0:300}
 		[[ $OPT_VMM == bochs || $line == *warning:* ]] || break
 	done < <(head -c 65536 "$1/stderr" 2>/dev/null | tr -d '\000')
-	if ((VMM_STATUS > 128)) && signal=$(kill -l "$VMM_STATUS" 2>/dev/null); then
+	if [[ $VMM_STAYED ]]; then
+		VMM_REASON="the VMM closed its pipe to the runner and stayed"
+	elif ((VMM_STATUS > 128)) && signal=$(kill -l "$VMM_STATUS" 2>/dev/null); then
 		VMM_REASON="the VMM was killed by SIG$signal"
 	elif ((VMM_STATUS == 126 || VMM_STATUS == 127)); then
 		VMM_REASON="the VMM could not be started"
@@ -85,6 +90,45 @@ json_string()
 	local text=${1//\\/\\\\}
 
 	JSON='"'${text//\"/\\\"}'"'
+}
+
+# Whether the VMM has not ended yet.
+vmm_lives()
+{
+	local stat=''
+
+	IFS= read -r -d '' stat </proc/"$VMM_PID"/stat
+	[[ ${stat##*) } == [!ZX]* ]]
+} 2>/dev/null
+
+# Waits for the end of a VMM that has closed the pipe which tells of it: sets VMM_STATUS. The
+# end follows at once; one that stays nevertheless would keep us for ever.
+vmm_reap()
+{
+	local end try pipe
+
+	VMM_STAYED=
+	for ((try = 0; try < 50; try++)); do
+		vmm_lives || break
+	done
+	if ((try == 50)); then
+		exec {pipe}<> <(:)
+		now_ms
+		end=$((NOW + 5000))
+		while vmm_lives; do
+			read -r -t 0.005 <&"$pipe"
+			now_ms
+			if ((NOW >= end)); then
+				VMM_STAYED=yes
+				kill -KILL "$VMM_PID" 2>/dev/null
+				break
+			fi
+		done
+		exec {pipe}<&-
+	fi
+	wait "$VMM_PID" 2>/dev/null
+	VMM_STATUS=$?
+	VMM_PID=
 }
 
 # Ends the VMM of this process, whatever state it is in.

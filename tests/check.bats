@@ -75,10 +75,10 @@ last_line()
 }
 
 @test "check: a missing tool is one line, and nothing runs" {
-	printf '#!/bin/sh\necho setup: jq is missing >&2\nexit 1\n' >scripts/setup.sh
+	printf '#!/bin/sh\necho setup: parallel is missing >&2\nexit 1\n' >scripts/setup.sh
 	run scripts/check.sh shellcheck
 	[ "$status" -eq 1 ]
-	[ "$output" = "setup: jq is missing" ]
+	[ "$output" = "setup: parallel is missing" ]
 }
 
 @test "check: an unknown step is one line and status 2" {

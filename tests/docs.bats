@@ -129,6 +129,17 @@ check_finds()
 	done
 }
 
+@test "docs: a page that is not what its source says" {
+	local copy=$BATS_TEST_TMPDIR/copy
+	mkdir "$copy"
+	cp -R "$SOURCE"/{README.md,docs,scripts,unittests.cfg,x86} "$copy"
+	ln -s "$BUILD_DIR" "$copy/build"
+	sed -i '0,/^ \* /s//&Otherwise: /' "$copy/x86/hello.c"
+	cd "$copy"
+	run -1 scripts/docs.sh check
+	[[ $output == "docs/tests/hello.md: out of date"* ]]
+}
+
 @test "docs: a page whose test is gone" {
 	: >"$TREE/docs/tests/past.md"
 	check_finds "docs/tests/past.md: there is no test past"

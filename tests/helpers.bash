@@ -131,6 +131,12 @@ tmp_empty()
 	[[ ! $(ls -A "$TMPDIR") ]]
 }
 
+# Nothing lies in the folder of the logs that waits to be put in its place.
+logs_settled()
+{
+	! compgen -G "$BATS_TEST_TMPDIR/logs/.new*" >/dev/null
+}
+
 # No process has this test's folder in its command line.
 no_process()
 {
@@ -142,4 +148,5 @@ nothing_left()
 {
 	soon no_process || { echo "a process is left:" >&2; grep -lsF -- "$BATS_TEST_TMPDIR/tmp" /proc/[0-9]*/cmdline >&2; return 1; }
 	soon tmp_empty || { echo "left in TMPDIR: $(ls -A "$TMPDIR")" >&2; return 1; }
+	soon logs_settled || { echo "left in logs: $(ls -A "$BATS_TEST_TMPDIR/logs")" >&2; return 1; }
 }

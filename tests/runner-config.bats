@@ -195,6 +195,12 @@ teardown()
 	refused "neither unittests.cfg nor known/"
 }
 
+@test "a control character: refused" {
+	stanza four $'test_args = a\x1fb'
+	runner four
+	refused "unittests.cfg:9: a control character"
+}
+
 @test "a cfg with the line ends of another system is read" {
 	sed -i 's/$/\r/' "$BATS_TEST_TMPDIR/config/unittests.cfg"
 	runner three

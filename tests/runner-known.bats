@@ -88,14 +88,22 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	known k 'kind = fail' 'id = two.*' 'count = 1'
 	stand_in 'begin; pass one; fail two a b; pass three; end; leave 85'
 	verdict FAIL 1
-	says "[k] lists 1 failing checks, there were 2"
+	says "[k] lists 1 failing checks, there were 2: two.a, two.b"
+}
+
+@test "a glob that covers far more than its count: FAIL, and names the first ones" {
+	known k 'kind = fail' 'id = two.*' 'count = 1'
+	stand_in 'begin; pass one; n=0; for i in a b c d e f g; do say "    not ok $((++n)) two.$i # expected 1"; done; say "not ok 2 two # 7 of 7 checks failed"; subtests=2; checks=$((checks + 7)); failed=7; pass three; end; leave 85'
+	verdict FAIL 1
+	says "[k] lists 1 failing checks, there were 7: two.a, two.b, two.c, two.d, two.e, ..."
+	says_not "two.f"
 }
 
 @test "a glob that covers fewer than its count: XPASS" {
 	known k 'kind = fail' 'id = two.*' 'count = 3'
 	stand_in 'begin; pass one; fail two a b; pass three; end; leave 85'
 	verdict XPASS 1
-	says "[k] lists 3 failing checks, there were 2"
+	says "[k] lists 3 failing checks, there were 2: two.a, two.b"
 }
 
 @test "a glob whose failures are all gone: XPASS" {
@@ -210,6 +218,25 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	refused "all.cfg:6: unknown key 'mdoe'"
 }
 
+@test "an entry with a count for a mode that there is not: refused" {
+	known k 'kind = fail' 'id = two.*' 'count.pea = 1'
+	stand_in honest
+	refused "all.cfg:6: unknown key 'count.pea'"
+}
+
+@test "an entry for a test that cannot be: refused" {
+	printf '[k]\nwhy = x\nkind = fail\nid = two.a\ntest = three|four\n' >"$BATS_TEST_TMPDIR/config/known/all.cfg"
+	stand_in honest
+	refused "bad value for 'test': 'three|four'"
+}
+
+@test "entries with a test list, a bracket, a tab in a value: as ever" {
+	printf '[k]\nwhy = x\nkind = fail\nid = one.a\ttwo.a\ntest = four.* thr[de]e.*\tfive.*\n' >"$BATS_TEST_TMPDIR/config/known/all.cfg"
+	stand_in 'begin; fail one a; fail two a; pass three; end; leave 85'
+	verdict PASS 0
+	says "2 known failures"
+}
+
 @test "an entry with an unknown kind: refused" {
 	known k 'kind = fial' 'id = two.a'
 	stand_in honest
@@ -275,10 +302,38 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	known k 'kind = crash' 'id = *'
 	stand_in 'echo start >>'"$BATS_TEST_TMPDIR"'/starts; triple_fault'
 	verdict SKIP 77
-	says "it is known"
+	says "no check ran: the guest reset the machine (triple fault), before the first subtest; known: it is known"
 	[[ $(wc -l <"$BATS_TEST_TMPDIR/starts") == 1 ]]
 	runner three --strict
 	verdict SKIP 77
+}
+
+@test "a machine that is known not to start: SKIP with the reason" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in triple_fault
+	verdict SKIP 77
+	says "before the first subtest; it is known"
+}
+
+@test "a machine that is known not to start, and crashes in a subtest: CRASH and XPASS" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in 'strike two triple_fault'
+	verdict CRASH 1
+	says "in two"
+	says "(start) is listed as crashing and did not crash"
+}
+
+@test "a machine that is known not to start, and hangs: HANG" {
+	known k 'kind = crash' 'id = (start)'
+	TIMEOUT=1 stand_in serve
+	verdict HANG 1
+}
+
+@test "a machine that is known not to start, and does: XPASS" {
+	known k 'kind = crash' 'id = (start)'
+	stand_in honest
+	verdict XPASS 1
+	says "(start) is listed as crashing and did not crash"
 }
 
 @test "known hangs are not given up" {

@@ -208,7 +208,7 @@ every_verdict()
 
 @test "TAP tells every verdict, and no ok line for what is worse than PASS" {
 	every_verdict
-	TIMEOUT=0.5 runner -t pass fail xpass skip crash hang error broken
+	TIMEOUT=1.5 runner -t pass fail xpass skip crash hang error broken
 	[[ $status == 1 ]]
 	[[ ${lines[0]} == "TAP version 13" && ${lines[1]} == "1..8" ]]
 	says $'\n'"ok 1 - pass.x86_64 (6 checks)"
@@ -226,7 +226,7 @@ every_verdict()
 
 @test "every verdict with -j: the same, counted, and the worst decides" {
 	every_verdict
-	TIMEOUT=0.5 runner -j3 pass fail xpass skip crash hang error broken
+	TIMEOUT=1.5 runner -j3 pass fail xpass skip crash hang error broken
 	verdict PASS 1 pass.x86_64
 	verdict FAIL 1 fail.x86_64
 	verdict XPASS 1 xpass.x86_64
@@ -276,8 +276,25 @@ every_verdict()
 	[[ -w /dev/full ]] || skip "no /dev/full"
 	run bash -c "'$SRCDIR/run_tests.sh' --config '$BATS_TEST_TMPDIR/config' -o '$BATS_TEST_TMPDIR/logs' three >/dev/full"
 	[[ $status == 1 ]]
+	says "standard output cannot be written"
+	run bash -c "'$SRCDIR/run_tests.sh' --config '$BATS_TEST_TMPDIR/config' -l three >/dev/full"
+	[[ $status == 2 ]]
+	says "standard output cannot be written"
 	run bash -c "'$SRCDIR/run_tests.sh' -t --config '$BATS_TEST_TMPDIR/config' -o '$BATS_TEST_TMPDIR/logs' three >/dev/full"
 	[[ $status == 1 ]]
+}
+
+@test "a reader that goes away: nothing on stderr, 141" {
+	local options
+	stanza four
+	export STAND_IN=honest
+	for options in "-l three" "-lv three" "-v three four" "-t three four"; do
+		# shellcheck disable=SC2086
+		run bash -c '"$@" 2>"$0" | :; echo "${PIPESTATUS[0]}"' "$BATS_TEST_TMPDIR/stderr" \
+			"$SRCDIR/run_tests.sh" --config "$BATS_TEST_TMPDIR/config" -o "$BATS_TEST_TMPDIR/logs" $options
+		[[ $output == 141 && ! -s $BATS_TEST_TMPDIR/stderr ]] ||
+			complain_and_fail "$options: $(<"$BATS_TEST_TMPDIR/stderr")"
+	done
 }
 
 @test "a crash report of nonsense: CRASH, and the runner goes on" {

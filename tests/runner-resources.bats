@@ -83,6 +83,25 @@ small_disk()
 	refused "cannot make a temporary folder" 1
 }
 
+@test "TMPDIR that is relative" {
+	cd "$BATS_TEST_TMPDIR"
+	TMPDIR=tmp runner three
+	verdict PASS 0
+	TMPDIR=tmp runner -j2 three
+	verdict PASS 0
+}
+
+@test "-o DIR: relative, with a newline in its name, or new" {
+	local dir
+	cd "$BATS_TEST_TMPDIR"
+	for dir in . ./o ../"${PWD##*/}"/o/p $'new\nline'; do
+		run "$SRCDIR/run_tests.sh" --config "$BATS_TEST_TMPDIR/config" -o "$dir" three
+		verdict PASS 0
+		[[ -s $dir/three.x86_64.log ]]
+		soon eval '! compgen -G "$dir/.new*"'
+	done
+}
+
 @test "paths with spaces, quotes and commas" {
 	local odd="$BATS_TEST_TMPDIR/a b, 'c' \"d\" \$e"
 
@@ -180,11 +199,11 @@ as_nobody()
 	[[ $(grep -c '^# END' "$BATS_TEST_TMPDIR/logs/three.x86_64.log") == 1 ]]
 }
 
-# Starts a runner whose VMM never ends, and waits until the VMM runs: sets runner_pid. The runner
-# gets a session of its own, as from a terminal of its own.
+# Starts a runner whose VMM never ends (that of stanza ENDLESS, if set), and waits until the VMM
+# runs: sets runner_pid. The runner gets a session of its own, as from a terminal of its own.
 start_endless()
 {
-	export STAND_IN='echo $$ >'"$BATS_TEST_TMPDIR"'/vmm; begin; play_dead'
+	export STAND_IN='[[ $console == *"${ENDLESS:-}"* ]] || honest; echo $$ >'"$BATS_TEST_TMPDIR"'/vmm; begin; play_dead'
 	# Without job control, bash lets background commands ignore SIGINT, for good.
 	env --default-signal setsid bash -c 'set -m; "$@" & echo $! >'"'$BATS_TEST_TMPDIR/pid'"'; wait $!; echo $? >'"'$BATS_TEST_TMPDIR/status'" \
 		- "$SRCDIR/run_tests.sh" --config "$BATS_TEST_TMPDIR/config" "$@" \
@@ -231,6 +250,38 @@ ended_by()
 @test "kill -9: no VMM and no file left" {
 	start_endless three
 	ended_by KILL 137
+}
+
+@test "a runner that is stopped, and then killed: no VMM and no file left" {
+	start_endless three
+	kill -STOP "$runner_pid"
+	kill -KILL "$runner_pid"
+	soon vmm_gone
+}
+
+@test "the logs of the runs before stay when a runner is ended" {
+	local signal
+	stanza last
+	export ENDLESS=last
+	for signal in TERM:143 KILL:137; do
+		rm -rf "$BATS_TEST_TMPDIR"/{logs,vmm,status}
+		start_endless -o "$BATS_TEST_TMPDIR/logs" three last
+		sleep 0.2
+		ended_by "${signal%:*}" "${signal#*:}"
+		grep -q '^verdict PASS' "$BATS_TEST_TMPDIR/logs/three.x86_64.facts"
+	done
+}
+
+@test "logs that cannot be put in their places: 1, and it is said" {
+	mkdir -p "$BATS_TEST_TMPDIR/logs/three.x86_64.log/x"
+	stanza four
+	stand_in honest
+	[[ $status == 1 ]]
+	says "cannot write the logs"
+	runner -j2 three four
+	verdict BROKEN 1
+	verdict PASS 1 four.x86_64
+	says "cannot write the log"
 }
 
 @test "SIGINT with -j: 130, no VMM and no file left" {

@@ -30,7 +30,8 @@ typedef u32 pte_t;
 #define PTE_PCD		  ((pte_t)1 << 4)
 #define PTE_ACCESSED	  ((pte_t)1 << 5)
 #define PTE_DIRTY	  ((pte_t)1 << 6)
-#define PTE_LARGE	  ((pte_t)1 << 7) /* in a 4 KiB entry: PAT */
+#define PTE_LARGE	  ((pte_t)1 << 7)
+#define PTE_PAT_4K	  ((pte_t)1 << 7)
 #define PTE_GLOBAL	  ((pte_t)1 << 8)
 #if PAGING_LEVELS > 2
 #define PTE_NX		  ((pte_t)1 << 63)

@@ -15,7 +15,9 @@ bochs_find()
 {
 	VMM_BINARY=${BOCHS:-${CONFIG[BOCHS]:-bochs}}
 	VMM_MAX_CPUS=15
-	if ! VMM_PATH=$(type -P -- "$VMM_BINARY"); then
+	if find_program "$VMM_BINARY"; then
+		VMM_PATH=$PROGRAM
+	else
 		VMM_PROBLEM="VMM '$VMM_BINARY' is not there"
 		[[ ${BOCHS:-} ]] || missing_tool bochs
 	fi
@@ -103,7 +105,7 @@ bochs_script()
 
 bochs_start()
 {
-	local stanza=$1 dir=$2 timeout=$((RUN_LIMIT_MS / 1000 + 10))
+	local stanza=$1 dir=$2
 	local -a command
 
 	if ! bochs_configure "$stanza" "$dir" || ! bochs_script "$dir"; then
@@ -116,23 +118,20 @@ bochs_start()
 		command=(env TERM=linux script -qec "exec $QUOTED -q -f bochsrc -rc debugger 2>&8" /dev/null)
 	fi
 	save_command "$dir" "${BOCHS_PREFIX[@]}" "${command[@]}"
-	((RUN_LIMIT_MS)) || timeout=0
 	exec {BOCHS_ALIVE}< <(
 		vmm_limits
 		cd -- "$dir" || exit
 		# Its log goes through tail: a guest must not fill the disk with it.
 		# The pipe behind descriptor 9 says when the last of them has ended.
 		exec 9>&1 8> >(exec tail -c 262144 >stderr)
-		exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$timeout" \
-			setpriv --pdeathsig KILL "${BOCHS_PREFIX[@]}" "${command[@]}" \
+		exec setpriv --pdeathsig KILL "${BOCHS_PREFIX[@]}" "${command[@]}" \
 			</dev/null >stdout 2>&8
 	)
 	VMM_PID=$!
+	run_meanwhile "$dir"
 	bochs_watch "$dir"
 	exec {BOCHS_ALIVE}<&-
-	wait "$VMM_PID" 2>/dev/null
-	VMM_STATUS=$?
-	VMM_PID=
+	vmm_reap
 	bochs_judge "$dir"
 }
 

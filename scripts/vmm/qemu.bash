@@ -15,10 +15,17 @@
 # The guest's agreed values for isa-debug-exit, as QEMU's exit status.
 readonly QEMU_STATUS_CLEAN=85 QEMU_STATUS_CRASH=87
 
+QEMU_TO='' QEMU_ENDED_WELL=''
+
+# The runner's side of QMP.
+load vmm/qmp
+
 qemu_find()
 {
 	VMM_BINARY=${QEMU:-${CONFIG[QEMU]:-qemu-system-x86_64}}
-	if ! VMM_PATH=$(type -P -- "$VMM_BINARY"); then
+	if find_program "$VMM_BINARY"; then
+		VMM_PATH=$PROGRAM
+	else
 		VMM_PROBLEM="VMM '$VMM_BINARY' is not there"
 		[[ ${QEMU:-} ]] || missing_tool qemu
 	fi
@@ -178,30 +185,23 @@ qemu_dropped_features()
 qemu_start()
 {
 	local stanza=$1 dir=$2
-	local limit=$((RUN_LIMIT_MS / 1000 + 10)) timeout
 
 	qemu_command "$stanza" "$dir"
 	save_command "$dir" "$VMM_PATH" "${QEMU_ARGV[@]}"
-	printf -v timeout %s "$limit"
-	((RUN_LIMIT_MS)) || timeout=0
 
-	exec {QEMU_TO}<> <(:)
-	printf '{"execute":"qmp_capabilities"}\n' >&"$QEMU_TO"
-	# setpriv: a runner that is killed takes the VMM along; timeout: one that
-	# is stopped does not leave it running.
+	qemu_pipe
+	qemu_send '{"execute":"qmp_capabilities"}'
+	# setpriv: a runner that is killed takes the VMM along.
 	exec {QEMU_FROM}< <(
 		vmm_limits
-		exec setpriv --pdeathsig KILL timeout --foreground -s KILL "$timeout" \
-			setpriv --pdeathsig KILL "$VMM_PATH" "${QEMU_ARGV[@]}" \
+		exec setpriv --pdeathsig KILL "$VMM_PATH" "${QEMU_ARGV[@]}" \
 			<&"$QEMU_TO" 2>"$dir/stderr"
 	)
 	VMM_PID=$!
+	run_meanwhile "$dir"
 	qemu_watch "$dir"
 	exec {QEMU_FROM}<&-
-	exec {QEMU_TO}>&-
-	wait "$VMM_PID" 2>/dev/null
-	VMM_STATUS=$?
-	VMM_PID=
+	vmm_reap
 	# After a triple fault or an internal error no status makes it well again. A
 	# guest may have ended at the very moment of the time limit, or of our look at
 	# its END: then the status tells. What was told to quit has to do so well.
@@ -212,6 +212,18 @@ qemu_start()
 	esac
 }
 
+# The pipe to QEMU's monitor. A QEMU that ended well and read all that it was told leaves
+# it as it was.
+qemu_pipe()
+{
+	if [[ $QEMU_TO ]] && { [[ ! $QEMU_ENDED_WELL ]] || read -r -t 0 <&"$QEMU_TO"; }; then
+		exec {QEMU_TO}>&-
+		QEMU_TO=
+	fi
+	[[ $QEMU_TO ]] || exec {QEMU_TO}<> <(:)
+	QEMU_ENDED_WELL=
+}
+
 # What QEMU's own end says, where no event told before.
 qemu_judge_status()
 {
@@ -219,7 +231,7 @@ qemu_judge_status()
 
 	case $VMM_STATUS in
 	"$QEMU_STATUS_CLEAN")
-		VMM_END=clean
+		VMM_END=clean QEMU_ENDED_WELL=yes
 		;;
 	"$QEMU_STATUS_CRASH")
 		VMM_END=crash VMM_REASON="the guest crashed"

@@ -14,10 +14,10 @@ qemu_send()
 # seen on the way.
 qemu_watch()
 {
-	local dir=$1 line status end due kill_at=0
+	local dir=$1 line status end due kill_at=0 part=
 
 	VMM_END=running VMM_REASON=''
-	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED=''
+	QEMU_ASKED='' QEMU_ANSWERED='' QEMU_KILLED='' QEMU_SILENT=''
 	now_ms
 	end=$((NOW + RUN_LIMIT_MS)) due=$((NOW + 300))
 	while :; do
@@ -26,9 +26,12 @@ qemu_watch()
 		status=$?
 		now_ms
 		if ((status == 0)); then
-			qemu_line "$line" "$dir"
+			qemu_line "$part$line" "$dir"
+			part=
 		elif ((status < 128)); then
 			return # QEMU has ended
+		elif ((${#part} < 1 << 20)); then
+			part+=$line # the time was over in the middle of it
 		fi
 		# A flood of lines must not keep us from looking at the clock.
 		if ((NOW >= due)); then
@@ -74,7 +77,9 @@ qemu_look()
 		VMM_END=hang
 		seconds_text "$RUN_LIMIT_MS"
 		VMM_REASON="no end within $SECONDS_TEXT s"
-	else
+	elif [[ ! $QEMU_SILENT ]]; then
+		# Not again before the answer: a pipe that nobody reads gets full.
+		QEMU_SILENT=yes
 		qemu_send '{"execute":"query-status","id":"status"}'
 	fi
 }
@@ -84,6 +89,7 @@ qemu_line()
 {
 	local line=$1 dir=$2
 
+	[[ $line != *'"id": "status"'* ]] || QEMU_SILENT=
 	case $line in
 	*'"QMP"'*)
 		[[ $line =~ \"micro\":\ *([0-9]+).*\"minor\":\ *([0-9]+).*\"major\":\ *([0-9]+) ]] &&

@@ -19,7 +19,7 @@ struct mcs_node {
 
 /* One of every kind; a test uses the part of the kind under test. */
 struct lock {
-	u32 word;		    /* test and set: 0 free; mutex: 0 free, 1 held */
+	u32 word; /* test and set: 0 free; mutex: 0 free, 1 held */
 	u32 next_ticket __aligned(64);
 	u32 now_serving __aligned(64);
 	struct mcs_node *tail __aligned(64);

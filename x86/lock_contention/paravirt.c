@@ -208,36 +208,60 @@ static u32 ipis_received(void)
 	return sum;
 }
 
-/* The bitmap's bit n means APIC id minimum + n: each CPU at each position that it can have. */
+/* The CPU with this APIC id; cpu_count() if there is none. */
+static unsigned int cpu_of_apic(u32 id)
+{
+	unsigned int cpu = 0;
+
+	while (cpu < cpu_count() && cpus[cpu]->apic_id != id)
+		cpu++;
+	return cpu;
+}
+
+/*
+ * The bitmap's bit n means APIC id minimum + n. Every position with every minimum that a CPU
+ * can be reached by, and beyond: exactly that CPU is interrupted, or nobody. True if so.
+ */
+static bool ipi_arrives(u32 minimum, unsigned int bit)
+{
+	const unsigned int half = 8 * sizeof(ulong);
+	unsigned int cpu = cpu_of_apic(minimum + bit);
+	u32 expected = cpu < cpu_count();
+	struct fault fault;
+	bool right;
+	long sent;
+
+	memset(ipis, 0, sizeof(ipis));
+	sent = kvm_hypercall(KVM_HC_SEND_IPI, bit < half ? 1ul << bit : 0,
+			     bit < half ? 0 : 1ul << (bit - half), minimum, IPI_VECTOR, &fault);
+	irq_enable();
+	right = !fault_raised(fault) && sent == (long)expected &&
+		(!expected || WAIT_UNTIL(READ_ONCE(ipis[cpu]) == 1, WAIT_US)) &&
+		ipis_received() == expected;
+	irq_disable();
+	if (!right)
+		diagnostic("minimum %u, bit %u: sent %ld, %u received, %u expected", minimum, bit,
+			   sent, ipis_received(), expected);
+	return right;
+}
+
 static void test_send_ipi(void)
 {
 	const unsigned int bits = 2 * 8 * sizeof(ulong);
+	u32 highest = 0;
 	struct fault fault;
 
 	if (!need_hypercall(FEATURE_KVM_PV_SEND_IPI, "PV send IPI", 2))
 		return;
 	trap_set_handler(IPI_VECTOR, on_ipi);
-	for (unsigned int cpu = 1; cpu < cpu_count(); cpu++) {
-		u32 id = cpus[cpu]->apic_id;
+	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++)
+		highest = MAX(highest, (u32)cpus[cpu]->apic_id);
+	for (u32 minimum = 0; minimum <= highest; minimum++) {
 		bool all = true;
 
-		for (unsigned int bit = 0; bit < bits && bit <= id; bit++) {
-			ulong low = bit < bits / 2 ? 1ul << bit : 0;
-			ulong high = bit >= bits / 2 ? 1ul << (bit - bits / 2) : 0;
-			long sent;
-
-			memset(ipis, 0, sizeof(ipis));
-			sent =
-			    kvm_hypercall(KVM_HC_SEND_IPI, low, high, id - bit, IPI_VECTOR, &fault);
-			if (fault_raised(fault) || sent != 1 ||
-			    !WAIT_UNTIL(READ_ONCE(ipis[cpu]) == 1, WAIT_US) ||
-			    ipis_received() != 1) {
-				diagnostic("cpu %u, bit %u: sent %ld, received %u", cpu, bit, sent,
-					   ipis_received());
-				all = false;
-			}
-		}
-		check(all, "cpu-%u.every-bit", cpu);
+		for (unsigned int bit = 0; bit < bits; bit++)
+			all &= ipi_arrives(minimum, bit);
+		check(all, "minimum-%u.every-bit", minimum);
 	}
 	memset(ipis, 0, sizeof(ipis));
 	kvm_hypercall(KVM_HC_SEND_IPI, ~0ul, 0, 0, IPI_VECTOR, &fault);
@@ -250,47 +274,70 @@ static void test_send_ipi(void)
 
 static struct kvm_steal_time steal[MAX_CPUS];
 
-static void enable_steal_time(void *argument)
+static bool steal_written(const struct kvm_steal_time *s)
 {
-	wrmsr(MSR_KVM_STEAL_TIME,
-	      (ulong)&steal[cpu_index()] | (argument ? KVM_STEAL_TIME_ENABLE : 0));
+	u32 version = READ_ONCE(s->version);
+
+	return version && !(version & 1);
 }
 
-/* Twice the same even version around the value means that the host was not writing. */
-static u64 stolen(const struct kvm_steal_time *s)
+/* A CPU that sleeps is not run, and so gets no update: each waits for its first one itself. */
+static void enable_steal_time(void *argument)
 {
-	u32 version;
-	u64 value;
+	struct kvm_steal_time *mine = &steal[cpu_index()];
 
-	do {
-		version = READ_ONCE(s->version);
+	wrmsr(MSR_KVM_STEAL_TIME, (ulong)mine | (argument ? KVM_STEAL_TIME_ENABLE : 0));
+	if (argument)
+		(void)WAIT_UNTIL(steal_written(mine), WAIT_US);
+}
+
+/*
+ * Twice the same even version around the value means that the host was not writing. What it
+ * was before, if the host never gets there.
+ */
+static u64 stolen(const struct kvm_steal_time *s, u64 before)
+{
+	u64 end = tsc_deadline_us(WAIT_US);
+
+	while (!tsc_passed(end)) {
+		u32 version = READ_ONCE(s->version);
+		u64 value;
+
 		barrier();
 		value = READ_ONCE(s->steal);
 		barrier();
-	} while (version & 1 || version != READ_ONCE(s->version));
-	return value;
+		if (!(version & 1) && version == READ_ONCE(s->version))
+			return value;
+	}
+	return before;
 }
 
 static void test_steal_time(void)
 {
-	u64 before[MAX_CPUS];
+	u64 before[MAX_CPUS], sum = 0;
 	bool forward = true;
 
 	if (!need(FEATURE_KVM_STEAL_TIME, "steal time", 1))
 		return;
 	on_all_cpus(enable_steal_time, steal);
-	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++)
-		before[cpu] = stolen(&steal[cpu]);
+	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
+		/* From zero on: an even version other than that says that the host has written. */
+		check(steal_written(&steal[cpu]), "cpu-%u.written", cpu);
+		before[cpu] = stolen(&steal[cpu], 0);
+	}
 	for (unsigned int i = 0; i < 20; i++) {
 		delay_us(1000);
 		for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
-			u64 now = stolen(&steal[cpu]);
+			u64 now = stolen(&steal[cpu], before[cpu]);
 
 			forward &= now >= before[cpu];
 			before[cpu] = now;
 		}
 	}
 	check(forward, "never-backward");
+	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++)
+		sum += before[cpu];
+	diagnostic("%llu ns stolen from all CPUs", sum);
 	check_equal(rdmsr(MSR_KVM_STEAL_TIME), (ulong)&steal[0] | KVM_STEAL_TIME_ENABLE,
 		    "reads-back");
 	check_fault(wrmsr_safe(MSR_KVM_STEAL_TIME, ((ulong)&steal[0] + 2) | KVM_STEAL_TIME_ENABLE),

@@ -1,44 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/*
- * The instructions that locks are made of, contended by all CPUs: on RAM each is atomic,
- * or refused (a split lock with #AC where the CPU detects those), but never torn: no
- * update is lost. Also across a cache line and a page, and for each memory type, since a
- * hypervisor's emulator takes other ways there. SDM volume 3A, "Guaranteed Atomic
- * Operations" and "Bus Locking"; LOCK on any alignment: "Software Controlled Bus Locking".
- *
- * A host may slow down split locks on purpose: their number is bounded.
- */
-#include "apic.h"
+/* The instructions that locks are made of, each as a way to add 1. */
+#include "primitives.h"
 #include "control.h"
 #include "cpuid.h"
 #include "extable.h"
-#include "msr.h"
-#include "page_alloc.h"
-#include "paging.h"
-#include "report.h"
-#include "smp.h"
-#include "string.h"
 #include "tsc.h"
-
-/* Long enough for CPUs that take turns on a host core to meet; at most so many additions each. */
-#define ROUND_US       10000
-#define ROUNDS	       200000
-#define SPLIT_ROUNDS   40
-#define BOUND_US       2000000 /* for all rounds together, which take milliseconds */
-#define LINE	       64
-
-/*
- * Adds 1 to the counter of this width at address, in its own way; what it cannot
- * do (a fault) it returns. The wide ones count in their low half and keep the
- * high half the complement, so that a torn exchange is seen too.
- */
-struct primitive {
-	const char *name;
-	unsigned int size;
-	struct fault (*add)(volatile void *address);
-	u64 feature; /* 0: every CPU has it */
-	bool aligned_only;
-};
 
 #define TRY_LOCKED(instruction, memory)                                                            \
 	({                                                                                         \
@@ -66,8 +32,7 @@ static struct fault lock_xadd(volatile void *address)
 	u32 one = 1;
 
 	asm volatile(TRY("lock xaddl %[one], %[memory]")
-		     : TRY_RESULT(fault), [one] "+&r"(one),
-		       [memory] "+m"(*(volatile u32 *)address)
+		     : TRY_RESULT(fault), [one] "+&r"(one), [memory] "+m"(*(volatile u32 *)address)
 		     :
 		     : "cc", "memory");
 	return fault;
@@ -105,16 +70,17 @@ static struct fault lock_cmpxchg8b(volatile void *address)
 	do {
 		u32 low = half[0], high = half[1];
 
-		asm volatile("771: lock cmpxchg8b %[memory]\n"
-			     "sete %[done]\n"
-			     "movl $0, %%eax\n"
-			     "772:\n"
-			     ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"
-			     ".popsection\n"
-			     : "=a"(fault.value), "+d"(high),
-			       [memory] "+m"(*(volatile u64 *)address), [done] "+m"(done)
-			     : "0"(low), "b"(low + 1), "c"(~(low + 1))
-			     : "cc", "memory");
+		asm volatile(
+		    "771: lock cmpxchg8b %[memory]\n"
+		    "sete %[done]\n"
+		    "movl $0, %%eax\n"
+		    "772:\n"
+		    ".pushsection .extable, \"a\"\n" EXTABLE_POINTER " 771b, 772b\n"
+		    ".popsection\n"
+		    : "=a"(fault.value),
+		      "+d"(high), [memory] "+m"(*(volatile u64 *)address), [done] "+m"(done)
+		    : "0"(low), "b"(low + 1), "c"(~(low + 1))
+		    : "cc", "memory");
 	} while (!fault_raised(fault) && !done);
 	return fault;
 }
@@ -146,6 +112,12 @@ static struct fault lock_cmpxchg16b(volatile void *address)
 
 static bool lost;
 static u64 deadline;
+
+void primitives_start(u64 until)
+{
+	lost = false;
+	deadline = until;
+}
 
 /* Waiting too long means that an update of the lock itself was lost: the sum will be short. */
 static bool lost_after(u32 *spins)
@@ -206,7 +178,7 @@ static struct fault lock_xchg(volatile void *address)
 	return fault;
 }
 
-static const struct primitive primitives[] = {
+const struct primitive primitives[] = {
 	{ "add", 4, lock_add, 0, false },
 	{ "inc", 4, lock_inc, 0, false },
 	{ "xadd", 4, lock_xadd, 0, false },
@@ -216,195 +188,11 @@ static const struct primitive primitives[] = {
 	{ "xchg", 4, lock_xchg, 0, false },
 };
 
+const unsigned int primitive_count = ARRAY_SIZE(primitives);
+
 #ifdef __x86_64__
 /* By itself: an emulator that lacks it ends the guest. */
-static const struct primitive cmpxchg16b = {
+const struct primitive primitive_cmpxchg16b = {
 	"cmpxchg16b", 16, lock_cmpxchg16b, FEATURE_CX16, true,
 };
 #endif
-
-/* Where the counter lies in two pages, all of whose lines are free. */
-static const struct placement {
-	const char *name;
-	unsigned int offset; /* of the counter's middle, so that any size is split there */
-	bool split;
-} placements[] = {
-	{ "aligned", LINE, false },
-	{ "split-line", 2 * LINE, true },
-	{ "split-page", PAGE_SIZE, true },
-};
-
-/* PAT at reset: WB, WT, UC-, UC in entries 0 to 3. SDM volume 3A, "Programming the PAT". */
-static const struct memory_type {
-	const char *name;
-	pte_t flags;
-} memory_types[] = {
-	{ "wb", 0 },
-	{ "wt", PTE_PWT },
-	{ "uc-minus", PTE_PCD },
-	{ "uc", PTE_PCD | PTE_PWT },
-};
-
-static struct {
-	const struct primitive *primitive;
-	u8 *address;
-	u32 rounds, waiting;
-	u64 end;
-	u32 done[MAX_CPUS]; /* additions without a fault */
-	struct fault fault[MAX_CPUS];
-} job;
-
-static void add_rounds(void *argument)
-{
-	u32 me = cpu_index();
-
-	__atomic_fetch_sub(&job.waiting, 1, __ATOMIC_SEQ_CST);
-	while (READ_ONCE(job.waiting))
-		cpu_relax();
-	for (u32 i = 0; i < job.rounds && (i % 16 || !tsc_passed(job.end)); i++) {
-		struct fault fault = job.primitive->add(job.address);
-
-		if (fault_raised(fault)) {
-			job.fault[me] = fault;
-			return;
-		}
-		job.done[me]++;
-	}
-}
-
-/* Atomic or refused: #AC for split-lock detection, #GP for CMPXCHG16B's alignment. */
-static bool may_refuse(const struct primitive *p, const struct placement *place, struct fault fault)
-{
-	if (p->aligned_only && place->split)
-		return fault_equal(fault, FAULT_GP(0));
-	return !fault_raised(fault) || (place->split && fault_equal(fault, FAULT_AC));
-}
-
-static void probe(u8 *pages, const struct primitive *p, const struct placement *place)
-{
-	u32 sum = 0, counted, high;
-	struct fault refused = NO_FAULT;
-
-	job.primitive = p;
-	job.address = pages + place->offset - (place->split ? p->size / 2 : 0);
-	job.rounds = place->split ? SPLIT_ROUNDS : ROUNDS;
-	job.waiting = cpu_count();
-	lost = false;
-	job.end = tsc_deadline_us(ROUND_US);
-	deadline = tsc_deadline_us(BOUND_US);
-	memset(job.done, 0, sizeof(job.done));
-	memset(job.fault, 0, sizeof(job.fault));
-	memset(job.address, 0, p->size);
-	if (p->size > 4)
-		memset(job.address + p->size / 2, 0xff, p->size / 2);
-
-	checking("%s.%s", p->name, place->name);
-	on_all_cpus(add_rounds, NULL);
-	for (unsigned int cpu = 0; cpu < cpu_count(); cpu++) {
-		sum += job.done[cpu];
-		if (fault_raised(job.fault[cpu]))
-			refused = job.fault[cpu];
-	}
-	memcpy(&counted, job.address, sizeof(counted));
-	if (!may_refuse(p, place, refused))
-		check_fault(refused, NO_FAULT, "%s.%s", p->name, place->name);
-	else
-		check_equal(counted, sum, "%s.%s", p->name, place->name);
-	if (p->size > 4) {
-		memcpy(&high, job.address + p->size / 2, sizeof(high));
-		check_equal(high, (u32)~sum, "%s.%s.high-half", p->name, place->name);
-	}
-}
-
-static bool several_cpus(void)
-{
-	if (cpu_count() < 2)
-		subtest_skip("one CPU: nobody to contend with");
-	return cpu_count() >= 2;
-}
-
-static u8 *map_pages(const struct memory_type *type)
-{
-	return physical_map(virt_to_phys(pages_alloc(2, PAGE_SIZE)), 2 * PAGE_SIZE,
-			     PAGE_DEFAULT | type->flags);
-}
-
-static void probe_placements(u8 *pages, const struct primitive *p)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(placements); i++) {
-		if (p->feature && !cpu_has(p->feature))
-			check_skip("the CPU does not have it", "%s.%s", p->name,
-				   placements[i].name);
-		else
-			probe(pages, p, &placements[i]);
-	}
-}
-
-static void test_memory_type(const void *argument)
-{
-	u8 *pages = map_pages(argument);
-
-	if (!several_cpus())
-		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(primitives); i++)
-		probe_placements(pages, &primitives[i]);
-}
-
-SUBTEST_ARG("primitives.wb", test_memory_type, &memory_types[0]);
-SUBTEST_ARG("primitives.wt", test_memory_type, &memory_types[1]);
-SUBTEST_ARG("primitives.uc-minus", test_memory_type, &memory_types[2]);
-SUBTEST_ARG("primitives.uc", test_memory_type, &memory_types[3]);
-
-#ifdef __x86_64__
-static void test_cmpxchg16b(void)
-{
-	if (!several_cpus())
-		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(memory_types); i++) {
-		prefix_push("%s", memory_types[i].name);
-		probe_placements(map_pages(&memory_types[i]), &cmpxchg16b);
-		prefix_pop();
-	}
-}
-
-SUBTEST("primitives.cmpxchg16b", test_cmpxchg16b);
-#endif
-
-/*
- * On emulated MMIO the instruction reaches the hypervisor's emulator. Which of them it
- * can do, and whether as one access, is its own decision (KVM does CMPXCHG as a plain
- * write there): reported. That the register holds the result afterwards is checked
- * where the instruction was not refused. The register is the APIC timer's initial count, which
- * has 32 bits that read as they were written.
- */
-static void test_mmio(void)
-{
-	volatile u32 *count;
-
-	if (apic_is_x2apic()) {
-		subtest_skip("the APIC is in x2APIC mode: it has no MMIO");
-		return;
-	}
-	apic_enable(); /* which masks the timer */
-	count = physical_map((rdmsr(MSR_IA32_APIC_BASE) & ~0xfffull) + APIC_TIMER_INITIAL, 4,
-			   PAGE_DEFAULT | PTE_PCD);
-	for (unsigned int i = 0; i < ARRAY_SIZE(primitives); i++) {
-		const struct primitive *p = &primitives[i];
-		struct fault fault;
-
-		if (p->size > 4)
-			continue; /* wider than any register of the APIC */
-		checking("%s", p->name);
-		*count = 0x20;
-		fault = p->add(count);
-		diagnostic("lock %s on the APIC's timer count: %pe, 0x20 became %#x", p->name,
-			   &fault, *count);
-		if (!fault_raised(fault))
-			check_equal(*count, 0x21, "%s", p->name);
-		else
-			check_equal(*count, 0x20, "%s.refused-without-effect", p->name);
-	}
-	*count = 0;
-}
-
-SUBTEST("primitives.mmio", test_mmio);

@@ -286,25 +286,3 @@ bool report_page(const char *file, unsigned int line, ulong page, enum access ac
 	sight_page(&log, page, access, before);
 	return report_log(file, line, &log, text);
 }
-
-struct fault fault_of_read(ulong address)
-{
-	struct fault fault;
-
-	asm volatile(TRY("movl (%[address]), %%edx")
-		     : TRY_RESULT(fault)
-		     : [address] "r"(address)
-		     : "edx", "memory");
-	return fault;
-}
-
-struct fault fault_of_write(ulong address)
-{
-	struct fault fault;
-
-	asm volatile(TRY("lock orl $0, (%[address])")
-		     : TRY_RESULT(fault)
-		     : [address] "r"(address)
-		     : "memory", "cc");
-	return fault;
-}

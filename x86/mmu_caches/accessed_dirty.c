@@ -211,6 +211,8 @@ SUBTEST_ARG("flags-4k", test_level, (void *)LEVEL_4K);
 SUBTEST_ARG("flags-2m", test_level, (void *)LEVEL_2M);
 #ifdef __x86_64__
 SUBTEST_ARG("flags-1g", test_level, (void *)LEVEL_1G);
+SUBTEST_LA57("flags-la57-4k", test_level, (void *)LEVEL_4K);
+SUBTEST_LA57("flags-la57-2m", test_level, (void *)LEVEL_2M);
 #endif
 
 /* One write across two pages: both are dirty; to one byte before, only the first. */

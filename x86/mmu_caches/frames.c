@@ -73,7 +73,7 @@ void frame_fill(unsigned int frame)
 	page[FRAME_CODE + 1 + sizeof(tag)] = RET;
 }
 
-/* i386 does not reach memory above 4 GiB with 4 KiB pages: see pse36.c. */
+/* i386 does not reach memory above 4 GiB with 4 KiB pages: see physical.c. */
 static void find_high_frames(void)
 {
 	if (PAGING_LEVELS == 2)

@@ -15,7 +15,6 @@
 #include "cpuid.h"
 #include "flush.h"
 #include "mmu_caches.h"
-#include "page_alloc.h"
 #include "report.h"
 
 /* What an access may meet between the change and the invalidation. */
@@ -79,18 +78,6 @@ static pte_t flags(const struct place *place, pte_t set, pte_t clear)
 	return value;
 }
 
-/* The second thing that a table's entry can lead to: tables down to another frame. */
-static pte_t other_table(unsigned int level, ulong page, unsigned int frame)
-{
-	pte_t *table = page_alloc(), *entry = &table[page / page_size_at(level) & (ENTRIES - 1)];
-
-	if (level == LEVEL_4K)
-		*entry = frame_physical(frame) | PAGE_DEFAULT;
-	else
-		*entry = other_table(level - 1, page, frame) | PAGE_DEFAULT;
-	return (ulong)table;
-}
-
 static void set_up(const struct place *place, unsigned int salt)
 {
 	unsigned int level = place->leaf ? place->level : LEVEL_4K;
@@ -104,7 +91,7 @@ static void set_up(const struct place *place, unsigned int salt)
 	if (place->leaf)
 		at.to[1] = frame_physical(at.frame[1]) & ~(pte_t)(page_size_at(level) - 1);
 	else
-		at.to[1] = other_table(place->level - 1, at.page, at.frame[1]);
+		at.to[1] = (ulong)tables_new(place->level - 1, at.page, at.frame[1], NULL);
 }
 
 static struct outcome probe(enum access access)
@@ -215,6 +202,9 @@ static void test_place(const void *argument)
 		test_change(place, &changes[i]);
 		/* What the entry led to first is freed with the space. */
 		pte_write(at.entry, at.to[0] | flags(place, 0, 0));
+		tlb_flush();
+		if (!place->leaf)
+			tables_free((pte_t *)(ulong)at.to[1], place->level - 1);
 	}
 	write_cr4(cr4);
 	space_leave();
@@ -233,4 +223,6 @@ PLACE("table-2m", LEVEL_2M, false, false);
 PLACE("1g", LEVEL_1G, true, false);
 PLACE("table-1g", 3, false, false);
 PLACE("table-512g", 4, false, false);
+SUBTEST_LA57("invalidate-la57-4k", test_place, (&(const struct place){ LEVEL_4K, true, false }));
+SUBTEST_LA57("invalidate-la57-table-256t", test_place, (&(const struct place){ 5, false, false }));
 #endif

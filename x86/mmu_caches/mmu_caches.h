@@ -98,10 +98,6 @@ struct outcome outcome_by_rights(pte_t effective, unsigned int frame, enum acces
 /* The same by a walk through the tables in memory, as the manual describes it. */
 struct outcome outcome_by_walk(ulong page, enum access access);
 
-/* One load or store of 4 bytes; the store leaves what was there. */
-struct fault fault_of_read(ulong address);
-struct fault fault_of_write(ulong address);
-
 /* The reserved bit that can be set in an entry, 0 if there is none at this level. */
 pte_t reserved_bit(unsigned int level, bool leaf);
 
@@ -163,6 +159,23 @@ ulong slot_address(unsigned int n, unsigned int level, unsigned int salt);
  * entered, and returns the linear address of the frame.
  */
 ulong map_frame(ulong slot, unsigned int frame, unsigned int level, pte_t flags);
+
+/*
+ * New tables, the first of this level, that lead page to the frame; *leaf is the last one's
+ * entry, if it is not NULL. tables_free() frees a table of this level and all that hang below it.
+ */
+pte_t *tables_new(unsigned int level, ulong page, unsigned int frame, pte_t **leaf);
+void tables_free(pte_t *table, unsigned int level);
+
+/* A subtest once more, with 5-level paging; skipped where the CPU has none. */
+struct la57_subtest {
+	void (*run)(const void *argument);
+	const void *argument;
+};
+void test_with_la57(const void *subtest);
+
+#define SUBTEST_LA57(name, run, argument)                                                          \
+	SUBTEST_ARG(name, test_with_la57, (&(const struct la57_subtest){ run, argument }))
 
 /* True if the CPU can execute-disable pages in this mode. */
 bool nx_supported(void);

@@ -186,13 +186,14 @@ SUBTEST("reuse-levels", test_levels);
 #endif
 
 /* A root becomes a leaf table, and a leaf table a root: addresses of the pages stay. */
-static void test_root(void)
+static void test_root(const void *unused)
 {
 	const unsigned int top_entries = PAGING_LEVELS == 3 ? 4 : ENTRIES;
 	struct space second;
 	pte_t *table;
 	ulong page;
 
+	(void)unused;
 	enter();
 	table = page_alloc();
 	page = slot_address(0, LEVEL_2M, 16) + INDEX * PAGE_SIZE;
@@ -222,4 +223,7 @@ static void test_root(void)
 	leave();
 }
 
-SUBTEST("reuse-root", test_root);
+SUBTEST_ARG("reuse-root", test_root, NULL);
+#ifdef __x86_64__
+SUBTEST_LA57("reuse-la57-root", test_root, NULL);
+#endif

@@ -106,4 +106,5 @@ SUBTEST_ARG("rights-2m", test_rights, (void *)2ul);
 #if PAGING_LEVELS > 3
 SUBTEST_ARG("rights-1g", test_rights, (void *)3ul);
 SUBTEST_ARG("rights-512g", test_rights, (void *)4ul);
+SUBTEST_LA57("rights-la57-256t", test_rights, (void *)5ul);
 #endif

@@ -4,6 +4,7 @@
  * at several levels and data as well: a shadow MMU has one shadow page for each role of
  * it, and a write through any mapping has to reach them all.
  */
+#include "access.h"
 #include "control.h"
 #include "mmu_caches.h"
 #include "page_alloc.h"
@@ -116,9 +117,10 @@ SUBTEST("tables-two-levels", test_two_levels);
 #define RECURSIVE 300ul
 static pte_t *recursive_window(ulong address)
 {
-	const ulong base = ~0ul << 48 | RECURSIVE << 39;
+	const unsigned int top_bit = 12 + 9 * (paging_levels() - 1), unused = 64 - 9 - top_bit;
+	const ulong base = ~0ul << (top_bit + 9) | RECURSIVE << top_bit;
 
-	return (pte_t *)(base + (address << 16 >> 28 << 3));
+	return (pte_t *)(base + (address << unused >> (unused + 12) << 3));
 }
 #elif PAGING_LEVELS == 3
 #define RECURSIVE 511ul
@@ -136,13 +138,15 @@ static pte_t *recursive_window(ulong address)
 }
 #endif
 
-static void test_recursive(void)
+static void test_recursive(const void *unused)
 {
-	const unsigned int top = PAGING_LEVELS == 3 ? 2 : PAGING_LEVELS;
+	const unsigned int top = PAGING_LEVELS == 3 ? 2 : paging_levels();
 	struct space space;
 	pte_t *entry, *self;
 	ulong page;
+	u32 value = 0;
 
+	(void)unused;
 	enter(&space);
 	page = slot_address(0, LEVEL_4K, 11);
 	map_frame(page, 60, LEVEL_4K, PAGE_DEFAULT);
@@ -179,12 +183,15 @@ static void test_recursive(void)
 	/* And taken away through the window that is there because of it. */
 	pte_write(self, 0);
 	tlb_flush();
-	check_fault(fault_of_read((ulong)recursive_window(page)), FAULT_PF(0), "window-gone");
+	check_fault(try_read32((ulong)recursive_window(page), &value), FAULT_PF(0), "window-gone");
 	check_page(page, READ, NO_FRAME, "page-stays");
 	leave(&space);
 }
 
-SUBTEST("tables-recursive", test_recursive);
+SUBTEST_ARG("tables-recursive", test_recursive, NULL);
+#ifdef __x86_64__
+SUBTEST_LA57("tables-la57-recursive", test_recursive, NULL);
+#endif
 
 /* A leaf table that maps itself, and takes that mapping away through it. */
 static void test_leaf_maps_itself(void)
@@ -209,7 +216,7 @@ static void test_leaf_maps_itself(void)
 	pte_write(&window[33], ((ulong)table | PAGE_DEFAULT) & ~PTE_WRITABLE);
 	tlb_flush_page(window);
 	check_equal(window[34] & PTE_ADDRESS, frame_physical(BLOCK(1) + 70), "read-only.read");
-	check_fault(fault_of_write((ulong)&window[34]), FAULT_PF(PF_PRESENT | PF_WRITE),
+	check_fault(try_write32((ulong)&window[34], window[34]), FAULT_PF(PF_PRESENT | PF_WRITE),
 		    "read-only.write");
 	pte_write(&table[33], (ulong)table | PAGE_DEFAULT);
 	tlb_flush_page(window);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "shootdown.h"
 #include "apic.h"
+#include "control.h"
 #include "cpu.h"
 #include "smp.h"
 #include "trap.h"
@@ -11,12 +12,19 @@
 
 /* What each CPU wants the others to flush: asked counts up, and they follow with done. */
 static struct request {
-	ulong address;
+	ulong addresses[MAX_SHOOTDOWN_ADDRESSES];
+	unsigned int count;
 	const struct flush_method *method;
 	u32 asked, done[MAX_SHOOTDOWN_CPUS];
 } requests[MAX_SHOOTDOWN_CPUS];
 
 static unsigned int cpus_in_it;
+
+static void flush(const struct request *request)
+{
+	for (unsigned int i = 0; i < request->count; i++)
+		request->method->flush(request->addresses[i]);
+}
 
 static bool on_shootdown(struct trap_frame *frame)
 {
@@ -30,7 +38,7 @@ static bool on_shootdown(struct trap_frame *frame)
 
 		if (i == self || request->done[self] == asked)
 			continue;
-		request->method->flush(request->address);
+		flush(request);
 		__atomic_store_n(&request->done[self], asked, __ATOMIC_RELEASE);
 	}
 	return true;
@@ -52,17 +60,29 @@ void shootdown_init(unsigned int cpus)
 	trap_set_handler(SHOOTDOWN_VECTOR, on_shootdown);
 }
 
-bool shoot_down(ulong address, const struct flush_method *method)
+bool shoot_down(const ulong *addresses, unsigned int count, const struct flush_method *method,
+		void (*meanwhile)(void))
 {
 	unsigned int self = cpu_index();
 	struct request *request = &requests[self];
+	u64 deadline = tsc_deadline_us(SHOOTDOWN_US);
 
-	method->flush(address);
-	request->address = address;
+	for (unsigned int i = 0; i < count; i++)
+		request->addresses[i] = addresses[i];
+	request->count = count;
 	request->method = method;
+	flush(request);
 	__atomic_add_fetch(&request->asked, 1, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < cpus_in_it; i++)
 		if (i != self)
 			ipi_send(i, SHOOTDOWN_VECTOR);
-	return WAIT_UNTIL(all_done(request, self), SHOOTDOWN_US);
+	while (!all_done(request, self)) {
+		if (tsc_passed(deadline))
+			return false;
+		if (meanwhile)
+			meanwhile();
+		else
+			cpu_relax();
+	}
+	return true;
 }

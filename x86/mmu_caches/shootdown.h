@@ -9,15 +9,18 @@
 #include "flush.h"
 #include "types.h"
 
-#define MAX_SHOOTDOWN_CPUS 8
+#define MAX_SHOOTDOWN_CPUS	8
+#define MAX_SHOOTDOWN_ADDRESSES 4
 
 /* Before the CPUs 0 to cpus - 1 take part; none of them is in a shootdown. */
 void shootdown_init(unsigned int cpus);
 
 /*
  * Invalidates on this CPU and on all others, which have interrupts on. This one's are on too:
- * others may want the same at the same time. False if a CPU did not answer in time.
+ * others may want the same at the same time. meanwhile, if not NULL, is called until they have
+ * answered. False if a CPU did not answer in time.
  */
-bool shoot_down(ulong address, const struct flush_method *method);
+bool shoot_down(const ulong *addresses, unsigned int count, const struct flush_method *method,
+		void (*meanwhile)(void));
 
 #endif

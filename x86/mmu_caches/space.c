@@ -2,8 +2,10 @@
 /* Page tables of the test's own, and pages in them that are far from each other. */
 #include "control.h"
 #include "cpuid.h"
+#include "la57.h"
 #include "mmu_caches.h"
 #include "page_alloc.h"
+#include "report.h"
 
 /*
  * The test region: entries of the top-level table. What is not in it is the program's
@@ -74,12 +76,25 @@ static unsigned int next_used(const pte_t *table, unsigned int index)
 	return zero ? ENTRIES : ((ulong)(at - 1) - (ulong)table) / sizeof(pte_t);
 }
 
-static void free_table(pte_t *table, unsigned int level)
+void tables_free(pte_t *table, unsigned int level)
 {
 	for (unsigned int i = 0; level > LEVEL_4K && (i = next_used(table, i)) < ENTRIES; i++)
 		if (table[i] & PTE_PRESENT && !(table[i] & PTE_LARGE))
-			free_table((pte_t *)(ulong)(table[i] & PTE_ADDRESS), level - 1);
+			tables_free((pte_t *)(ulong)(table[i] & PTE_ADDRESS), level - 1);
 	page_free(table);
+}
+
+pte_t *tables_new(unsigned int level, ulong page, unsigned int frame, pte_t **leaf)
+{
+	pte_t *table = page_alloc(), *entry = &table[page / page_size_at(level) & (ENTRIES - 1)];
+
+	if (level > LEVEL_4K)
+		*entry = (ulong)tables_new(level - 1, page, frame, leaf) | PAGE_DEFAULT;
+	else
+		*entry = frame_physical(frame) | PAGE_DEFAULT;
+	if (level == LEVEL_4K && leaf)
+		*leaf = entry;
+	return table;
 }
 
 void space_free(const struct space *space)
@@ -89,7 +104,7 @@ void space_free(const struct space *space)
 
 	for (unsigned int i = 0; (i = next_used(root, i)) < top_entries(); i++)
 		if (in_region(i) && root[i] & PTE_PRESENT && !(root[i] & PTE_LARGE))
-			free_table((pte_t *)(ulong)(root[i] & PTE_ADDRESS), level - 1);
+			tables_free((pte_t *)(ulong)(root[i] & PTE_ADDRESS), level - 1);
 	page_free(root);
 }
 
@@ -144,4 +159,17 @@ ulong map_frame(ulong slot, unsigned int frame, unsigned int level, pte_t flags)
 bool nx_supported(void)
 {
 	return PAGING_LEVELS > 2 && cpu_has(FEATURE_NX);
+}
+
+void test_with_la57(const void *argument)
+{
+	const struct la57_subtest *subtest = argument;
+
+	if (!la57_supported()) {
+		subtest_skip("the CPU has no 5-level paging");
+		return;
+	}
+	la57_switch(true);
+	subtest->run(subtest->argument);
+	la57_switch(false);
 }

@@ -16,7 +16,6 @@
  * accessed_dirty.c, rights.c, tables.c and reuse.c (writes to tables), physical.c.
  */
 #include "cpuid.h"
-#include "la57.h"
 #include "mmu_caches.h"
 #include "rendezvous.h"
 #include "report.h"
@@ -36,8 +35,8 @@ TEST_GUARDS("KVM, the patch series \"Cleanup and unify kvm_mmu_memory_cache usag
 	    "minimums that mmu_topup_memory_caches() asked for were not derived from the need");
 TEST_NEEDS("more than one CPU for the subtests that say smp");
 
-#define MAX_ROUNDS 12
-#define BUDGET_US  500000 /* after it no round begins; one always does */
+#define MAX_ROUNDS 64
+#define BUDGET_US  200000 /* after it no round begins; one always does */
 #define SLOTS	   32
 #define NEIGHBOURS 4 /* pages next to each other, the last two in the next table */
 
@@ -52,7 +51,6 @@ enum sharing {
 struct sparse {
 	unsigned int level;
 	enum sharing sharing;
-	bool la57;
 };
 
 /* What the CPUs share; the log goes on over all rounds. */
@@ -166,17 +164,11 @@ static void test_sparse(const void *argument)
 		subtest_skip("the CPU has no 1 GiB pages");
 		return;
 	}
-	if (sparse->la57 && !la57_supported()) {
-		subtest_skip("the CPU has no 5-level paging");
-		return;
-	}
 	frames_init();
-	la57_switch(sparse->la57);
 	current = (struct round){ .sparse = sparse };
 	deadline = tsc_deadline_us(BUDGET_US);
 	for (number = 0; number < MAX_ROUNDS && (!number || !tsc_passed(deadline)); number++)
 		test_round(sparse, number);
-	la57_switch(false);
 	if (number < MAX_ROUNDS)
 		diagnostic("%u of %u rounds in the time there is", number, MAX_ROUNDS);
 	cpus_used = sparse->sharing == ALONE ? 1 : cpu_count();
@@ -187,19 +179,23 @@ static void test_sparse(const void *argument)
 
 #define SPARSE(name, ...)                                                                          \
 	SUBTEST_ARG("sparse-" name, test_sparse, (&(const struct sparse){ __VA_ARGS__ }))
+#define SPARSE_LA57(name, ...)                                                                     \
+	SUBTEST_LA57("sparse-" name, test_sparse, (&(const struct sparse){ __VA_ARGS__ }))
 
-SPARSE("4k", LEVEL_4K, ALONE, false);
-SPARSE("2m", LEVEL_2M, ALONE, false);
-SPARSE("smp-same-4k", LEVEL_4K, SAME, false);
-SPARSE("smp-same-2m", LEVEL_2M, SAME, false);
-SPARSE("smp-neighbour-4k", LEVEL_4K, NEIGHBOUR, false);
-SPARSE("smp-own-4k", LEVEL_4K, OWN_SPACES, false);
-SPARSE("smp-own-2m", LEVEL_2M, OWN_SPACES, false);
+SPARSE("4k", LEVEL_4K, ALONE);
+SPARSE("2m", LEVEL_2M, ALONE);
+SPARSE("smp-same-4k", LEVEL_4K, SAME);
+SPARSE("smp-same-2m", LEVEL_2M, SAME);
+SPARSE("smp-neighbour-4k", LEVEL_4K, NEIGHBOUR);
+SPARSE("smp-own-4k", LEVEL_4K, OWN_SPACES);
+SPARSE("smp-own-2m", LEVEL_2M, OWN_SPACES);
 #ifdef __x86_64__
-SPARSE("1g", LEVEL_1G, ALONE, false);
-SPARSE("la57-4k", LEVEL_4K, ALONE, true);
-SPARSE("la57-1g", LEVEL_1G, ALONE, true);
-SPARSE("smp-same-1g", LEVEL_1G, SAME, false);
-SPARSE("smp-la57-same-4k", LEVEL_4K, SAME, true);
-SPARSE("smp-la57-own-4k", LEVEL_4K, OWN_SPACES, true);
+SPARSE("1g", LEVEL_1G, ALONE);
+SPARSE("smp-same-1g", LEVEL_1G, SAME);
+SPARSE_LA57("la57-4k", LEVEL_4K, ALONE);
+SPARSE_LA57("la57-2m", LEVEL_2M, ALONE);
+SPARSE_LA57("la57-1g", LEVEL_1G, ALONE);
+SPARSE_LA57("smp-la57-same-4k", LEVEL_4K, SAME);
+SPARSE_LA57("smp-la57-neighbour-4k", LEVEL_4K, NEIGHBOUR);
+SPARSE_LA57("smp-la57-own-4k", LEVEL_4K, OWN_SPACES);
 #endif

@@ -171,7 +171,7 @@ static void keep_splitting(void)
 		delay_us(300);
 		pte_write(entry, whole);
 		for (unsigned int i = 0; i < 2; i++) /* INVLPG for what is large now, then all */
-			lost_shootdowns += !shoot_down(base, &flush_methods[i]);
+			lost_shootdowns += !shoot_down(&base, 1, &flush_methods[i], NULL);
 		page_free(table);
 	}
 	WRITE_ONCE(splitting, 0);

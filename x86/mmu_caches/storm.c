@@ -16,17 +16,17 @@
  */
 #include "control.h"
 #include "mmu_caches.h"
-#include "page_alloc.h"
 #include "rendezvous.h"
 #include "report.h"
 #include "shootdown.h"
 #include "smp.h"
 #include "tsc.h"
 
-#define TARGETS_PER_CPU	 4
+#define TARGETS_PER_CPU	 MAX_SHOOTDOWN_ADDRESSES
 #define MAX_STORM_CPUS	 MAX_SHOOTDOWN_CPUS
 #define MAX_TARGETS	 (TARGETS_PER_CPU * MAX_STORM_CPUS)
-#define CHANGES		 60 /* by each CPU */
+#define TURNS		 60 /* of each CPU */
+#define CHANGES		 (TURNS * TARGETS_PER_CPU)
 #define ACCESSES_BETWEEN 12
 #define BUDGET_US	 150000
 
@@ -38,7 +38,7 @@ struct config {
 
 struct storm {
 	unsigned int level; /* of the entry that is changed */
-	bool tables;	    /* it refers to a table, one of two */
+	bool tables;	    /* it refers to tables, one of two ways to the page */
 	bool lazy;	    /* no invalidation where none is needed */
 	unsigned int configs;
 	struct config config[4];
@@ -47,9 +47,8 @@ struct storm {
 struct target {
 	ulong page;
 	pte_t *entry;
-	pte_t value[2];	    /* address bits of the two things it can lead to */
-	pte_t *table[2];    /* for storms over tables */
-	unsigned int index; /* the leaf's index in them */
+	pte_t value[2]; /* address bits of the two things it can lead to */
+	pte_t *leaf[2]; /* for storms over tables: where these end */
 	unsigned int frame[2];
 	u32 state;
 };
@@ -60,7 +59,7 @@ struct target {
 #define STATE_VERSION(state)  ((state) >> 9)
 #define STATE_CHANGING(state) ((state) >> 8 & 1)
 #define STATE_BEFORE(state)   ((state) >> 4 & 0xf)
-#define STATE_NOW(state)      ((state) & 0xf)
+#define STATE_NOW(state)      ((state)&0xf)
 
 static const struct storm *storm;
 static struct target targets[MAX_TARGETS];
@@ -99,28 +98,30 @@ static bool uncacheable(const struct config *config)
 	return config->clear & PTE_PRESENT || config->set & PTE_BAD;
 }
 
-static void change(struct target *target, unsigned int random)
+static void begin_change(struct target *target, unsigned int random)
 {
-	u32 state = target->state, version = STATE_VERSION(state), old = STATE_NOW(state);
+	u32 state = target->state, old = STATE_NOW(state);
 	u32 new = (old + 1 + random % (storm->configs - 1)) % storm->configs;
-	const struct config *from = &storm->config[old], *to = &storm->config[new];
-	const struct flush_method *method;
+	const struct config *to = &storm->config[new];
 
-	do
-		method = &flush_methods[random++ % flush_method_count];
-	while (!method->supported());
 	/* A table that was out of use led elsewhere meanwhile. */
 	if (storm->tables)
-		pte_write(&target->table[to->second][target->index],
+		pte_write(target->leaf[to->second],
 			  frame_physical(target->frame[to->second]) | PAGE_DEFAULT);
-	__atomic_store_n(&target->state, STATE(version + 1, 1u, old, new), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&target->state, STATE(STATE_VERSION(state) + 1, 1u, old, new),
+			 __ATOMIC_SEQ_CST);
 	pte_write(target->entry, target->value[to->second] | flags_of(to));
-	if (!storm->lazy || !uncacheable(from))
-		lost_shootdowns[cpu_index()] += !shoot_down(target->page, method);
-	__atomic_store_n(&target->state, STATE(version + 2, 0u, 0u, new), __ATOMIC_SEQ_CST);
+}
+
+static void end_change(struct target *target)
+{
+	u32 state = target->state, old = STATE_BEFORE(state), new = STATE_NOW(state);
+	const struct config *from = &storm->config[old], *to = &storm->config[new];
+
+	__atomic_store_n(&target->state, STATE(STATE_VERSION(state) + 1, 0u, 0u, new),
+			 __ATOMIC_SEQ_CST);
 	if (storm->tables && from->second != to->second)
-		pte_write(&target->table[from->second][target->index],
-			  frame_physical(poison_frame) | PAGE_DEFAULT);
+		pte_write(target->leaf[from->second], frame_physical(poison_frame) | PAGE_DEFAULT);
 	changes[cpu_index()]++;
 }
 
@@ -164,26 +165,58 @@ static void access_target(struct target *target, enum access access)
 	      target->frame[!storm->config[other].second]);
 }
 
+static u32 randoms[MAX_STORM_CPUS];
+
+static void access_any(void)
+{
+	u32 *random = &randoms[cpu_index()];
+
+	*random = mix(*random + 1);
+	access_target(&targets[*random % (storm_cpus * TARGETS_PER_CPU)],
+		      (*random >> 8) % ACCESSES);
+}
+
+/* All targets of this CPU, one after the other, and one shootdown for all that need one. */
+static void change_own(void)
+{
+	unsigned int self = cpu_index(), count = 0;
+	struct target *own = &targets[self * TARGETS_PER_CPU];
+	const struct flush_method *method;
+	ulong addresses[TARGETS_PER_CPU];
+
+	do {
+		randoms[self] = mix(randoms[self] + 1);
+		method = &flush_methods[randoms[self] % flush_method_count];
+	} while (!method->supported());
+	for (unsigned int i = 0; i < TARGETS_PER_CPU; i++) {
+		begin_change(&own[i], randoms[self] >> (8 + 4 * i));
+		if (storm->lazy && uncacheable(&storm->config[STATE_BEFORE(own[i].state)]))
+			end_change(&own[i]);
+		else
+			addresses[count++] = own[i].page;
+	}
+	if (count)
+		lost_shootdowns[self] += !shoot_down(addresses, count, method, access_any);
+	for (unsigned int i = 0; i < TARGETS_PER_CPU; i++)
+		if (STATE_CHANGING(own[i].state))
+			end_change(&own[i]);
+}
+
 static void weather(void *argument)
 {
 	unsigned int self = cpu_index();
-	u32 random = mix(self + 1);
 
 	(void)argument;
 	if (self >= storm_cpus)
 		return;
+	randoms[self] = self;
 	space_enter(&space);
 	rendezvous(&start, storm_cpus);
 	irq_enable();
-	for (unsigned int i = 0; i < CHANGES; i++) {
-		for (unsigned int n = 0; n < ACCESSES_BETWEEN; n++) {
-			random = mix(random + n + 1);
-			access_target(&targets[random % (storm_cpus * TARGETS_PER_CPU)],
-				      (random >> 8) % ACCESSES);
-		}
-		change(&targets[self * TARGETS_PER_CPU + i % TARGETS_PER_CPU], random >> 16);
-		if (tsc_passed(deadline))
-			break;
+	for (unsigned int i = 0; i < TURNS && (!i || !tsc_passed(deadline)); i++) {
+		for (unsigned int n = 0; n < ACCESSES_BETWEEN; n++)
+			access_any();
+		change_own();
 	}
 	/* Others may still want something of this CPU. */
 	rendezvous(&start, storm_cpus);
@@ -194,7 +227,7 @@ static void weather(void *argument)
 
 static void set_up_target(struct target *target, unsigned int n)
 {
-	ulong slot = slot_address(n, storm->level, 1), offset = 0;
+	ulong slot = slot_address(n, storm->tables ? LEVEL_4K : storm->level, 1), offset = 0;
 
 	for (unsigned int i = 0; i < 2; i++) {
 		/* Of two large pages the frames differ by the block, of others by anything. */
@@ -206,12 +239,10 @@ static void set_up_target(struct target *target, unsigned int n)
 		offset = frame_physical(target->frame[i]) & (page_size_at(storm->level) - 1);
 		if (!storm->tables)
 			continue;
-		target->table[i] = page_alloc();
-		target->index = mix(n) % ENTRIES;
-		target->value[i] = (ulong)target->table[i];
-		offset = target->index * PAGE_SIZE;
-		target->table[i][target->index] = frame_physical(target->frame[i]) | PAGE_DEFAULT;
-		note_mapping(slot + offset, target->frame[i]);
+		target->value[i] =
+		    (ulong)tables_new(storm->level - 1, slot, target->frame[i], &target->leaf[i]);
+		offset = 0;
+		note_mapping(slot, target->frame[i]);
 	}
 	target->page = slot + offset;
 	target->entry = page_entry(slot, storm->level);
@@ -272,23 +303,44 @@ static void test_storm(const void *argument)
 			diagnostic("cpu %u: %u accesses met too many changes to judge", i,
 				   unjudged[i]);
 	}
+	for (unsigned int i = 0; storm->tables && i < storm_cpus * TARGETS_PER_CPU; i++) {
+		pte_write(targets[i].entry, targets[i].value[0] | PAGE_DEFAULT);
+		tables_free((pte_t *)(ulong)targets[i].value[1], storm->level - 1);
+	}
 	space_free(&space);
-	if (storm->tables)
-		for (unsigned int i = 0; i < storm_cpus * TARGETS_PER_CPU; i++)
-			page_free(
-			    targets[i].table[!storm->config[STATE_NOW(targets[i].state)].second]);
 }
 
 #define STORM(name, ...)                                                                           \
 	SUBTEST_ARG("storm-" name, test_storm, (&(const struct storm){ __VA_ARGS__ }))
 
-#define UNMAP  { 0, PTE_PRESENT, false }
-#define FIRST  { 0, 0, false }
-#define SECOND { 0, 0, true }
-#define RO     { 0, PTE_WRITABLE, false }
-#define NX     { PTE_NX_IF_ANY, 0, true }
-#define KERNEL { 0, PTE_USER, true }
-#define BAD    { PTE_BAD, 0, true }
+#define UNMAP                                                                                      \
+	{                                                                                          \
+		0, PTE_PRESENT, false                                                              \
+	}
+#define FIRST                                                                                      \
+	{                                                                                          \
+		0, 0, false                                                                        \
+	}
+#define SECOND                                                                                     \
+	{                                                                                          \
+		0, 0, true                                                                         \
+	}
+#define RO                                                                                         \
+	{                                                                                          \
+		0, PTE_WRITABLE, false                                                             \
+	}
+#define NX                                                                                         \
+	{                                                                                          \
+		PTE_NX_IF_ANY, 0, true                                                             \
+	}
+#define KERNEL                                                                                     \
+	{                                                                                          \
+		0, PTE_USER, true                                                                  \
+	}
+#define BAD                                                                                        \
+	{                                                                                          \
+		PTE_BAD, 0, true                                                                   \
+	}
 
 STORM("remap", LEVEL_4K, false, false, 2, { FIRST, SECOND });
 STORM("unmap", LEVEL_4K, false, false, 3, { FIRST, UNMAP, SECOND });
@@ -303,3 +355,18 @@ STORM("large", LEVEL_2M, false, false, 4, { FIRST, UNMAP, SECOND, RO });
 STORM("large-reserved", LEVEL_2M, false, true, 3, { FIRST, BAD, KERNEL });
 STORM("table", LEVEL_2M, true, false, 4, { FIRST, SECOND, RO, KERNEL });
 STORM("table-lazy", LEVEL_2M, true, true, 4, { FIRST, UNMAP, SECOND, KERNEL });
+#ifdef __x86_64__
+STORM("table-1g", 3, true, false, 4, { FIRST, SECOND, RO, BAD });
+STORM("table-512g", 4, true, true, 4, { FIRST, UNMAP, SECOND, NX });
+
+#define STORM_LA57(name, ...)                                                                      \
+	SUBTEST_LA57("storm-la57-" name, test_storm, (&(const struct storm){ __VA_ARGS__ }))
+
+STORM_LA57("unmap", LEVEL_4K, false, false, 3, { FIRST, UNMAP, SECOND });
+STORM_LA57("rights", LEVEL_4K, false, false, 4, { FIRST, RO, NX, KERNEL });
+STORM_LA57("reserved", LEVEL_4K, false, true, 3, { FIRST, BAD, SECOND });
+STORM_LA57("large", LEVEL_2M, false, false, 4, { FIRST, UNMAP, SECOND, RO });
+STORM_LA57("table-512g", 4, true, false, 4, { FIRST, SECOND, RO, KERNEL });
+STORM_LA57("table-256t", 5, true, false, 4, { FIRST, SECOND, RO, NX });
+STORM_LA57("table-256t-lazy", 5, true, true, 4, { FIRST, UNMAP, SECOND, BAD });
+#endif

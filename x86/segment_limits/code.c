@@ -10,6 +10,7 @@
 #include "printf.h"
 #include "report.h"
 #include "segment_limits.h"
+#include "string.h"
 
 #define CODE_BYTES(bytes) sizeof(bytes) - 1, bytes
 
@@ -43,7 +44,7 @@ static const struct instruction {
 };
 
 /* The fault and where it struck; the text is good until the call after the next. */
-static const char *outcome(struct fault fault, u32 ip)
+static const char *outcome_text(struct fault fault, u32 ip)
 {
 	static char text[2][40];
 	static unsigned int next;
@@ -53,82 +54,96 @@ static const char *outcome(struct fault fault, u32 ip)
 	return buffer;
 }
 
-/* The instruction at this offset; behind it stands a UD2, which is fetched as well if it can be. */
-static void fetch_at(const struct slot *slot, const struct row *row, u32 offset,
-		     struct tally *within, struct tally *beyond)
+/* As outcomes_differ(), but says where a fault struck; memory is not compared. */
+static const char *find_difference(const struct outcome outcomes[WAYS])
 {
+	const struct outcome *cpu = &outcomes[BY_CPU], *emulated = &outcomes[EMULATED];
+
+	if (!fault_equal(cpu->fault, emulated->fault) || cpu->after.ip != emulated->after.ip)
+		return outcome_text(emulated->fault, emulated->after.ip);
+	return outcomes_differ(outcomes, 0, 0);
+}
+
+/*
+ * The instruction at this offset; behind it stands a UD2, which is fetched as well if it
+ * can be, and in front of it the prefix that the emulator has to see. again: the code is old.
+ */
+static void fetch_at(const struct slot *slot, const struct row *row, s64 offset, bool again,
+		     struct tallies *tallies)
+{
+	static struct outcome outcomes[WAYS];
 	struct segment segment = row->segment;
-	struct context before = slot_context(slot), after;
-	u32 next = offset + slot->length;
+	struct context before = slot_context(slot);
+	s64 next = offset + slot->length, limit = segment.limit;
 	bool runs = limit_rule(&segment, offset, slot->length) == WITHIN;
 	bool ends = runs && limit_rule(&segment, next, 2) == WITHIN;
-	struct fault expected = ends ? NO_FAULT : FAULT_GP(0), got;
-	u32 ip = runs ? next : offset + slot->skipped;
-	const char *problem = NULL;
+	struct fault expected = ends ? NO_FAULT : FAULT_GP(0);
+	u32 ip = runs ? next : offset;
+	/* A start beyond the limit cannot be entered, but what stands before may run into it. */
+	bool possible[WAYS] = { offset <= limit, offset >= FORCED_EMULATION_LENGTH };
 
 	segment.base = base_for(slot->start, offset);
 	gdt_set_segment(TEST_SEGMENT, &segment);
 	slot_move(&before, slot, segment.base);
-	after = before;
-	got = context_run(&after);
+	for_each_way(way) {
+		const struct context *after = &outcomes[way].after;
+		const char *problem = NULL;
+		struct fault got;
 
-	before.ip = ip;
-	if (!fault_equal(got, expected) || after.ip != ip)
-		problem = outcome(got, after.ip);
-	else if (!runs)
-		problem = register_changed(&before, &after);
-	else if (after.cx == before.cx)
-		problem = "ecx not changed";
-	tally_add(ends ? within : beyond, problem, "%s", outcome(expected, ip));
+		if (!possible[way])
+			continue;
+		run_way(way, &before, &outcomes[way]);
+		got = outcomes[way].fault;
+		if (!fault_equal(got, expected) || after->ip != ip)
+			problem = outcome_text(got, after->ip);
+		else if (runs)
+			problem = after->cx == before.cx ? "ecx not changed" : NULL;
+		else
+			problem = register_changed(&before, after);
+		tally_add(again ? &tallies->cached[way] :
+			  ends	? &tallies->within[way] :
+				  &tallies->beyond[way],
+			  problem, "%s", outcome_text(expected, ip));
+		outcomes[way].after.flags = before.flags; /* IMUL leaves some undefined */
+	}
+	if (possible[BY_CPU] && possible[EMULATED] && ways() == WAYS)
+		tally_add(&tallies->agree, find_difference(outcomes),
+			  "%s as by the CPU, from %#x",
+			  outcome_text(outcomes[BY_CPU].fault, outcomes[BY_CPU].after.ip),
+			  (u32)offset);
 }
 
 /*
  * Each run of new code, then all of them again with the same code: where decoded
  * instructions are cached, the limit has to be checked all the same.
  */
-static void test_instruction(unsigned int index, bool emulated)
+static void test_instruction(unsigned int index)
 {
+	static struct tallies tallies[ARRAY_SIZE(rows)];
 	const struct instruction *instruction = &instructions[index];
-	struct tally within, beyond, cached;
 	struct slot slot;
 
 	for (int again = 0; again <= 1; again++) {
-		for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
-			s64 limit = row->segment.limit;
+		for (unsigned int row = 0; row < ARRAY_SIZE(rows); row++) {
+			s64 limit = rows[row].segment.limit;
 			s64 first = limit - instruction->length - FORCED_EMULATION_LENGTH - 2;
 
-			within = beyond = cached = (struct tally){ 0 };
-			/* A start beyond the limit cannot be entered; what runs into it is here. */
-			for (s64 offset = MAX(first, 0); offset <= limit; offset++) {
-				/* The prefix has to be there to be seen. */
-				if (emulated && offset + FORCED_EMULATION_LENGTH - 1 > limit)
-					continue;
+			for (s64 offset = MAX(first, 0); offset <= limit + 1; offset++) {
 				if (!again)
-					slot = slot_write(index, emulated, 0, instruction->code,
+					slot = slot_write(index, 0, instruction->code,
 							  instruction->length);
-				fetch_at(&slot, row, offset, again ? &cached : &within,
-					 again ? &cached : &beyond);
+				fetch_at(&slot, &rows[row], offset, again, &tallies[row]);
 			}
-			if (within.count)
-				check_tally(&within, "%s.%s.within", instruction->name, row->name);
-			if (beyond.count)
-				check_tally(&beyond, "%s.%s.beyond", instruction->name, row->name);
-			if (cached.count)
-				check_tally(&cached, "%s.%s.cached", instruction->name, row->name);
 		}
 	}
+	for (unsigned int row = 0; row < ARRAY_SIZE(rows); row++)
+		check_row(&tallies[row], "%s.%s", instruction->name, rows[row].name);
 }
 
 static void test_fetch(void)
 {
-	for_each_way(emulated) {
-		if (emulated)
-			prefix_push("emulated");
-		for (unsigned int i = 0; i < ARRAY_SIZE(instructions); i++)
-			test_instruction(i, emulated);
-		if (emulated)
-			prefix_pop();
-	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(instructions); i++)
+		test_instruction(i);
 }
 
 enum transfer_kind {
@@ -174,21 +189,59 @@ static struct {
 	u16 selector;
 } __packed far_pointer;
 
-/* To target(), which is at this offset of a segment with the row's limit. Returns the fault. */
-static struct fault transfer_to(const struct transfer *transfer, const struct row *row, u32 offset,
-			const struct slot *slot, struct tally *tally, struct tally *pushed)
+/* What a transfer is tried with, and what came of it. */
+struct probe {
+	const struct transfer *transfer;
+	struct slot slot;
+	bool runs[WAYS];
+	struct tallies tallies;
+	struct tally pushed[WAYS];
+	u32 stack[WAYS][2]; /* where a call pushes */
+	struct outcome outcomes[WAYS];
+};
+
+static void set_stack(u32 *stack, u32 offset)
 {
-	struct segment segment = row->segment;
-	struct context before = slot_context(slot), after;
-	bool beyond = offset > segment.limit, far = transfer->kind >= FAR;
+	stack[-2] = stack[-1] = STACK_MARK;
+	stack[0] = offset;
+	stack[1] = TEST_SEGMENT;
+	stack[2] = EFLAGS_FIXED;
+}
+
+/* ip: where it has to end, with #GP(0). */
+static const char *find_problem(const struct context *before, const struct outcome *outcome,
+				u32 ip, bool beyond)
+{
+	if (!fault_equal(outcome->fault, FAULT_GP(0)) || outcome->after.ip != ip)
+		return outcome_text(outcome->fault, outcome->after.ip);
+	if (!beyond)
+		return NULL;
+	return before->sp != outcome->after.sp ? "esp" : register_changed(before, &outcome->after);
+}
+
+static const char *find_stack_difference(const struct probe *probe)
+{
+	const u32 *cpu = probe->stack[BY_CPU], *emulated = probe->stack[EMULATED];
+
+	if (probe->outcomes[BY_CPU].after.sp != probe->outcomes[EMULATED].after.sp)
+		return "another esp";
+	return cpu[0] != emulated[0] || cpu[1] != emulated[1] ? "another return address" : NULL;
+}
+
+/* To target(), which is at this offset of a segment with this limit. */
+static void transfer_to(struct probe *probe, struct segment segment, u32 offset)
+{
+	const struct transfer *transfer = probe->transfer;
+	struct tallies *tallies = &probe->tallies;
+	struct context before = slot_context(&probe->slot);
+	bool beyond = offset > segment.limit;
 	u32 *stack = (u32 *)before.sp - STACK_DWORDS, ip;
-	const char *problem = NULL;
-	struct fault got;
+	const char *difference;
 
 	segment.base = base_for(target(), offset);
 	gdt_set_segment(TEST_SEGMENT, &segment);
-	if (!far)
-		slot_move(&before, slot, segment.base);
+	if (transfer->kind < FAR)
+		slot_move(&before, &probe->slot, segment.base);
 	before.dx = offset;
 	before.bx = (ulong)&far_pointer;
 	far_pointer.offset = offset;
@@ -197,54 +250,69 @@ static struct fault transfer_to(const struct transfer *transfer, const struct ro
 		gdt_set_gate(TEST_GATE, gate_make(TEST_SEGMENT, offset,
 						  DESC_PRESENT | DESC_DPL3 | DESC_CALL_GATE, 0));
 	before.sp = (ulong)stack;
-	stack[-2] = stack[-1] = STACK_MARK; /* a call pushes there */
-	stack[0] = offset;
-	stack[1] = TEST_SEGMENT;
-	stack[2] = EFLAGS_FIXED;
-
-	after = before;
-	got = context_run(&after);
-	before.ip += slot->skipped;
 	ip = beyond ? before.ip : offset;
-	if (!fault_equal(got, FAULT_GP(0)) || after.ip != ip)
-		problem = outcome(got, after.ip);
-	else if (beyond && before.sp != after.sp)
-		problem = "esp";
-	else if (beyond)
-		problem = register_changed(&before, &after);
-	tally_add(tally, problem, "%s", outcome(FAULT_GP(0), ip));
-	if (beyond)
-		tally_add(pushed,
-			  stack[-1] != STACK_MARK || stack[-2] != STACK_MARK ? "it pushed" : NULL,
-			  "nothing pushed at eip %#x, limit %#x", (u32)before.ip, row->segment.limit);
-	return got;
+
+	for_each_way(way) {
+		if (!probe->runs[way])
+			continue;
+		set_stack(stack, offset);
+		run_way(way, &before, &probe->outcomes[way]);
+		memcpy(probe->stack[way], &stack[-2], sizeof(probe->stack[way]));
+		tally_add(beyond ? &tallies->beyond[way] : &tallies->within[way],
+			  find_problem(&before, &probe->outcomes[way], ip, beyond), "%s",
+			  outcome_text(FAULT_GP(0), ip));
+		if (beyond)
+			tally_add(&probe->pushed[way],
+				  stack[-1] != STACK_MARK || stack[-2] != STACK_MARK ? "it pushed" :
+										       NULL,
+				  "nothing pushed at eip %#x, limit %#x", (u32)before.ip,
+				  segment.limit);
+	}
+	if (!probe->runs[BY_CPU] || !probe->runs[EMULATED])
+		return;
+	difference = find_difference(probe->outcomes);
+	if (!difference)
+		difference = find_stack_difference(probe);
+	tally_add(&tallies->agree, difference, "%s as by the CPU, to %#x",
+		  outcome_text(probe->outcomes[BY_CPU].fault, probe->outcomes[BY_CPU].after.ip),
+		  offset);
 }
 
 /* Does it work at all, in a flat segment? As check_runs(). */
-static bool check_transfer(const struct transfer *transfer, const struct slot *slot, bool emulated)
+static bool check_transfer(struct probe *probe)
 {
-	static const struct row flat = { "flat", { 0, 0xffffffff, CODE, DESC_BIG } };
-	struct tally tally = { 0 }, pushed = { 0 };
-	u32 offset = (ulong)target();
-	struct fault fault = transfer_to(transfer, &flat, offset, slot, &tally, &pushed);
+	const char *name = probe->transfer->name;
+	struct segment flat = { 0, 0xffffffff, CODE, DESC_BIG };
+	bool any = false;
 
-	if (emulated && fault_equal(fault, FAULT_UD)) {
-		check_skip("the emulator does not have it", "%s.flat", transfer->name);
-		return false;
+	for_each_way(way)
+		probe->runs[way] = true;
+	transfer_to(probe, flat, (ulong)target());
+	for_each_way(way) {
+		if (way == EMULATED && fault_equal(probe->outcomes[way].fault, FAULT_UD)) {
+			check_skip("the emulator does not have it", "%s%s.flat", way_prefix[way],
+				   name);
+			probe->runs[way] = false;
+		} else {
+			probe->runs[way] = check_tally(&probe->tallies.within[way], "%s%s.flat",
+						       way_prefix[way], name);
+		}
+		any |= probe->runs[way];
 	}
-	return check_tally(&tally, "%s.flat", transfer->name);
+	probe->tallies = (struct tallies){ 0 };
+	return any;
 }
 
-static void test_one_transfer(const struct transfer *transfer, bool emulated)
+static void test_one_transfer(const struct transfer *transfer)
 {
 	static const s32 deltas[] = { -1, 0, 1, 2, 16 };
-	struct slot slot = slot_write(transfer - transfers, emulated, 0, transfer->code,
-				      transfer->length);
-	struct tally within, beyond, pushed = { 0 };
+	static struct probe probe;
+	struct slot slot = slot_write(transfer - transfers, 0, transfer->code, transfer->length);
 
+	probe = (struct probe){ .transfer = transfer, .slot = slot };
 	if (transfer->kind == RELATIVE)
 		((u32 *)(slot.start + slot.length))[-1] = target() - (slot.start + slot.length);
-	if (!check_transfer(transfer, &slot, emulated))
+	if (!check_transfer(&probe))
 		return;
 	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
 		u32 limit = row->segment.limit;
@@ -252,30 +320,22 @@ static void test_one_transfer(const struct transfer *transfer, bool emulated)
 		/* A near transfer stays in the segment: that has to hold the code as well. */
 		if (transfer->kind < FAR && limit < PAGE_SIZE - 1)
 			continue;
-		within = beyond = (struct tally){ 0 };
 		for (unsigned int i = 0; i < ARRAY_SIZE(deltas); i++)
 			if (deltas[i] + (s64)limit >= 0)
-				transfer_to(transfer, row, limit + deltas[i], &slot,
-					    deltas[i] > 0 ? &beyond : &within, &pushed);
-		check_tally(&within, "%s.%s.within", transfer->name, row->name);
-		if (beyond.count)
-			check_tally(&beyond, "%s.%s.beyond", transfer->name, row->name);
+				transfer_to(&probe, row->segment, limit + deltas[i]);
+		check_row(&probe.tallies, "%s.%s", transfer->name, row->name);
 	}
-	if (transfer->pushes)
-		check_tally(&pushed, "%s.push", transfer->name);
+	for_each_way(way)
+		if (transfer->pushes && probe.runs[way])
+			check_tally(&probe.pushed[way], "%s%s.push", way_prefix[way],
+				    transfer->name);
 }
 
 static void test_transfer(void)
 {
 	*target() = HLT;
-	for_each_way(emulated) {
-		if (emulated)
-			prefix_push("emulated");
-		for (unsigned int i = 0; i < ARRAY_SIZE(transfers); i++)
-			test_one_transfer(&transfers[i], emulated);
-		if (emulated)
-			prefix_pop();
-	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(transfers); i++)
+		test_one_transfer(&transfers[i]);
 }
 
 SUBTEST("fetch", test_fetch);

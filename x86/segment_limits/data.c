@@ -2,7 +2,6 @@
 /* Instructions with a memory operand, through each segment register. */
 #include "control.h"
 #include "cpuid.h"
-#include "forced_emulation.h"
 #include "printf.h"
 #include "report.h"
 #include "segment_limits.h"
@@ -35,6 +34,7 @@ struct access {
 #define AL 0xc0
 
 #define FXSAVE_SIZE 512
+#define FXSAVE_XMM  160 /* XMM0 to XMM7, which end where the used part ends */
 #define FXSAVE_USED 288 /* outside 64-bit mode */
 
 static const struct access accesses[] = {
@@ -131,15 +131,14 @@ struct probe {
 	const struct access *access;
 	struct slot slot;
 	struct context start;
-	const char *row;
+	bool runs[WAYS];
+	const struct row *row;
 	struct segment segment;
-	struct tally within, beyond;
+	struct tallies tallies;
 };
 
 /* Accesses of the subtest that are not judged: they wrap around, or reach reserved bytes alone. */
-static struct open {
-	unsigned int count, faults;
-} wrapping, reserved;
+static struct open wrapping, reserved;
 
 static const u8 zeros[16];
 
@@ -153,14 +152,13 @@ static u16 x87_top(void)
 
 /* What is wrong after an access that had to be as expected, or NULL. */
 static const char *find_problem(const struct access *access, const struct context *before,
-				const struct context *after, struct fault expected,
-				struct fault got)
+				const struct outcome *outcome, struct fault expected)
 {
 	const char *name;
 	int size = access->size;
 
-	if (!fault_equal(got, expected))
-		return fault_text(got);
+	if (!fault_equal(outcome->fault, expected))
+		return fault_text(outcome->fault);
 	if (memory_changed(-GUARD, size + GUARD)) {
 		if (memory_changed(-GUARD, 0) || memory_changed(size, size + GUARD))
 			return "memory outside the operand written";
@@ -171,7 +169,7 @@ static const char *find_problem(const struct access *access, const struct contex
 	}
 	if (!fault_raised(expected))
 		return NULL;
-	name = register_changed(before, after);
+	name = register_changed(before, &outcome->after);
 	if (name)
 		return name;
 	if (access->group == X87 && x87_top() != 7)
@@ -193,13 +191,43 @@ static enum verdict rule(const struct segment *segment, u32 offset, const struct
 	return verdict;
 }
 
-static void probe_offset(struct probe *probe, u32 offset)
+static void run_access(struct probe *probe, const struct context *before, enum verdict verdict,
+		       u32 offset, enum way way, struct outcome *outcome)
 {
 	const struct access *access = probe->access;
+	struct fault expected = verdict == BEYOND ? probe->through->fault : NO_FAULT;
+	struct tallies *tallies = &probe->tallies;
+
+	if (access->group == X87)
+		asm volatile("fninit\n\tfldz"); /* one register in use */
+	if (access->group == SSE)
+		asm volatile("movups %0, %%xmm0" : : "m"(zeros)); /* not what the memory holds */
+	run_way(way, before, outcome);
+	if (verdict != OPEN)
+		tally_add(verdict == WITHIN ? &tallies->within[way] : &tallies->beyond[way],
+			  find_problem(access, before, outcome, expected), "%pe at %#x",
+			  &expected, offset);
+	if (memory_changed(-GUARD, access->size + GUARD))
+		memory_restore();
+}
+
+/* Not compared: what a fault left written in part; of FXSAVE what some CPUs do not write. */
+static const char *find_difference(const struct access *access, const struct outcome *outcomes)
+{
+	if (access->kind == WRITE_PARTS && fault_raised(outcomes[BY_CPU].fault))
+		return outcomes_differ(outcomes, 0, 0);
+	if (access->size == FXSAVE_SIZE)
+		return outcomes_differ(outcomes, FXSAVE_XMM, FXSAVE_USED);
+	return outcomes_differ(outcomes, 0, access->size);
+}
+
+static void probe_offset(struct probe *probe, u32 offset)
+{
+	static struct outcome outcomes[WAYS];
+	const struct access *access = probe->access;
 	enum verdict verdict = rule(&probe->segment, offset, access);
-	struct fault expected = verdict == BEYOND ? probe->through->fault : NO_FAULT, got;
-	struct context before = probe->start, after;
-	const char *problem;
+	struct context before = probe->start;
+	struct open *open = NULL;
 
 	probe->segment.base = base_for(target(), offset);
 	*(ulong *)((u8 *)&before + probe->through->selector) = TEST_SEGMENT;
@@ -210,27 +238,21 @@ static void probe_offset(struct probe *probe, u32 offset)
 			return; /* the code itself has no place there */
 	}
 	gdt_set_segment(TEST_SEGMENT, &probe->segment);
-	if (access->group == X87)
-		asm volatile("fninit\n\tfldz"); /* one register in use */
-	if (access->group == SSE)
-		asm volatile("movups %0, %%xmm0" : : "m"(zeros)); /* not what the memory holds */
-
-	after = before;
-	got = context_run(&after);
-	before.ip += probe->slot.skipped;
-	if (verdict == OPEN) {
-		struct open *open = limit_rule(&probe->segment, offset, access->size) == OPEN ?
-					    &wrapping : &reserved;
-
-		open->count++;
-		open->faults += fault_raised(got);
-	} else {
-		problem = find_problem(access, &before, &after, expected, got);
-		tally_add(verdict == WITHIN ? &probe->within : &probe->beyond, problem,
-			  "%pe at %#x", &expected, offset);
+	if (verdict == OPEN)
+		open = limit_rule(&probe->segment, offset, access->size) == OPEN ? &wrapping :
+										   &reserved;
+	for_each_way(way) {
+		if (!probe->runs[way])
+			continue;
+		run_access(probe, &before, verdict, offset, way, &outcomes[way]);
+		if (open)
+			open_add(open, way, outcomes[way].fault);
 	}
-	if (memory_changed(-GUARD, access->size + GUARD))
-		memory_restore();
+	if (probe->runs[BY_CPU] && probe->runs[EMULATED])
+		tally_add(open ? &open->agree : &probe->tallies.agree,
+			  find_difference(access, outcomes), "%pe at %#x as by the CPU (%s, %s.%s)",
+			  &outcomes[BY_CPU].fault, offset, access->name, probe->row->direction,
+			  probe->row->name);
 }
 
 /* Every offset from bound - size - 1 to bound + 1; of FXSAVE, those near the ends. */
@@ -266,7 +288,7 @@ static void probe_row(struct probe *probe, const struct row *row)
 {
 	u64 bound;
 
-	probe->row = row->name;
+	probe->row = row;
 	probe->segment = row->segment;
 	if (probe->through == CS_REGISTER)
 		probe->segment.access = CODE;
@@ -278,60 +300,42 @@ static void probe_row(struct probe *probe, const struct row *row)
 		probe_wrap(probe);
 }
 
-static struct context access_context(const struct access *access, const struct slot *slot)
-{
-	return access->group >= LGDT ? slot_context_ring0(slot) : slot_context(slot);
-}
-
-/* Two checks for each row: what lies within the limit, and what lies beyond it. */
-static void test_access(const struct segment_register *through, const struct access *access,
-			bool emulated)
+static void test_access(const struct segment_register *through, const struct access *access)
 {
 	struct probe probe = {
 		.through = through,
 		.access = access,
-		.slot = slot_write(access - accesses, emulated, through->prefix, access->code,
+		.slot = slot_write(access - accesses, through->prefix, access->code,
 				   access->length),
 	};
 
 	if (access->feature && !cpu_has(access->feature)) {
-		check_skip("the CPU does not have it", "flat");
+		for_each_way(way)
+			check_skip("the CPU does not have it", "%s%s.flat", way_prefix[way],
+				   access->name);
 		return;
 	}
-	probe.start = access_context(access, &probe.slot);
+	probe.start = access->group >= LGDT ? slot_context_ring0(&probe.slot) :
+					      slot_context(&probe.slot);
 	probe.start.bx = (ulong)target() - access->displacement;
-	if (!check_runs(probe.start, emulated))
+	if (!check_runs(&probe.start, probe.runs, "%s", access->name))
 		return;
 	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
 		if (through == CS_REGISTER && row->segment.access != DATA_UP)
 			continue;
-		probe.within = probe.beyond = (struct tally){ 0 };
 		probe_row(&probe, row);
-		if (probe.within.count)
-			check_tally(&probe.within, "%s.%s.within", row->direction, row->name);
-		if (probe.beyond.count)
-			check_tally(&probe.beyond, "%s.%s.beyond", row->direction, row->name);
+		check_row(&probe.tallies, "%s.%s.%s", access->name, row->direction, row->name);
 	}
 }
 
 static void test_register(const struct segment_register *through, enum group group)
 {
-	for_each_way(emulated) {
-		if (emulated)
-			prefix_push("emulated");
-		for (unsigned int i = 0; i < ARRAY_SIZE(accesses); i++) {
-			const struct access *access = &accesses[i];
-
-			if (access->group != group)
-				continue;
-			if (through == CS_REGISTER && access->kind != READ)
-				continue;
-			prefix_push("%s", access->name);
-			test_access(through, access, emulated);
-			prefix_pop();
-		}
-		if (emulated)
-			prefix_pop();
+	for (unsigned int i = 0; i < ARRAY_SIZE(accesses); i++) {
+		if (accesses[i].group != group)
+			continue;
+		if (through == CS_REGISTER && accesses[i].kind != READ)
+			continue;
+		test_access(through, &accesses[i]);
 	}
 }
 
@@ -343,11 +347,8 @@ static void start(void)
 
 static void finish(void)
 {
-	diagnostic("of %u accesses that wrap around at 0xffffffff, %u faulted (not judged)",
-		   wrapping.count, wrapping.faults);
-	if (reserved.count)
-		diagnostic("of %u accesses to FXSAVE's reserved bytes, %u faulted (not judged)",
-			   reserved.count, reserved.faults);
+	open_tell(&wrapping, "wrap around at 0xffffffff");
+	open_tell(&reserved, "reach FXSAVE's reserved bytes");
 }
 
 static void test_integer(const void *through)

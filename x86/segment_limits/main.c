@@ -30,7 +30,9 @@
  *
  * A check named "within" covers the offsets of a row that must not fault, "beyond"
  * those that must, of all rows of one kind. Where KVM's forced emulation is
- * available each table runs twice, by the CPU and, "emulated", by KVM's emulator.
+ * available each case runs twice, by the CPU and, "emulated", by KVM's emulator; both are
+ * held against the rule, and "agree" against each other: the fault, the registers, what
+ * was written. Where the manual leaves a case open, a diagnostic counts the disagreements.
  */
 #include "report.h"
 

@@ -6,6 +6,7 @@
 #include "segment_limits.h"
 #include "string.h"
 
+const char *const way_prefix[WAYS] = { "", "emulated." };
 
 struct arena arena __aligned(4096) __section(".noinit");
 
@@ -91,20 +92,14 @@ bool memory_changed(int from, int to)
 	return differs || memcmp(a, b, (to - from) % 4);
 }
 
-struct slot slot_write(unsigned int index, bool emulated, u8 prefix, const char *code,
-		       unsigned int length)
+struct slot slot_write(unsigned int index, u8 prefix, const char *code, unsigned int length)
 {
 	static const u8 ud2[] = { 0x0f, 0x0b };
-	struct slot slot = {
-		.start = &arena.code[PAGE_SIZE - (index + 1) * SLOT_SIZE],
-		.skipped = emulated ? FORCED_EMULATION_LENGTH : 0,
-	};
-	u8 *at = slot.start;
+	u8 *at = &arena.code[PAGE_SIZE - (index + 1) * SLOT_SIZE];
+	struct slot slot = { .start = at + FORCED_EMULATION_LENGTH };
 
-	if (emulated) {
-		memcpy(at, FORCED_EMULATION_BYTES, FORCED_EMULATION_LENGTH);
-		at += FORCED_EMULATION_LENGTH;
-	}
+	memcpy(at, FORCED_EMULATION_BYTES, FORCED_EMULATION_LENGTH);
+	at = slot.start;
 	if (prefix)
 		*at++ = prefix;
 	memcpy(at, code, length);
@@ -184,16 +179,63 @@ unsigned int ways(void)
 	return 1;
 }
 
-bool check_runs(struct context context, bool emulated)
+void run_way(enum way way, const struct context *before, struct outcome *outcome)
 {
-	struct fault fault = context_run(&context);
+	outcome->after = *before;
+	if (way == EMULATED)
+		outcome->after.ip = (u32)(before->ip - FORCED_EMULATION_LENGTH);
+	outcome->fault = context_run(&outcome->after);
+	if (ways() == WAYS)
+		memcpy(outcome->memory, arena.memory, sizeof(outcome->memory));
+}
 
-	memory_restore();
-	if (emulated && fault_equal(fault, FAULT_UD)) {
-		check_skip("the emulator does not have it", "flat");
-		return false;
+const char *outcomes_differ(const struct outcome outcomes[WAYS], int from, int to)
+{
+	const struct outcome *cpu = &outcomes[BY_CPU], *emulated = &outcomes[EMULATED];
+	static char text[48];
+	const char *name;
+
+	if (!fault_equal(cpu->fault, emulated->fault))
+		return fault_text(emulated->fault);
+	name = register_changed(&cpu->after, &emulated->after);
+	if (name) {
+		snprintf(text, sizeof(text), "another %s", name);
+		return text;
 	}
-	return check_fault(fault, NO_FAULT, "flat");
+	for (int i = from; i < to; i++) {
+		u8 a = cpu->memory[GUARD + i], b = emulated->memory[GUARD + i];
+
+		if (a == b)
+			continue;
+		snprintf(text, sizeof(text), "%#x in place of %#x in byte %d", b, a, i);
+		return text;
+	}
+	return NULL;
+}
+
+bool check_runs(const struct context *start, bool runs[WAYS], const char *id, ...)
+{
+	static struct outcome outcome;
+	bool any = false;
+	char name[48];
+	va_list list;
+
+	va_start(list, id);
+	vsnprintf(name, sizeof(name), id, list);
+	va_end(list);
+	for_each_way(way) {
+		run_way(way, start, &outcome);
+		memory_restore();
+		runs[way] = false;
+		if (way == EMULATED && fault_equal(outcome.fault, FAULT_UD))
+			check_skip("the emulator does not have it", "%s%s.flat", way_prefix[way],
+				   name);
+		else
+			runs[way] = check_fault(outcome.fault, NO_FAULT, "%s%s.flat",
+						way_prefix[way], name);
+		any |= runs[way];
+	}
+	return any;
 }
 
 const char *fault_text(struct fault fault)
@@ -223,4 +265,27 @@ const char *tally_got(const struct tally *tally)
 
 	snprintf(text, sizeof(text), "%s (%u of %u wrong)", tally->got, tally->wrong, tally->count);
 	return text;
+}
+
+void open_add(struct open *open, enum way way, struct fault fault)
+{
+	open->count[way]++;
+	open->faults[way] += fault_raised(fault);
+}
+
+void open_tell(const struct open *open, const char *what)
+{
+	const struct tally *agree = &open->agree;
+
+	for_each_way(way)
+		if (open->count[way])
+			diagnostic("of %u accesses that %s, %u faulted%s (not judged)",
+				   open->count[way], what, open->faults[way],
+				   way == EMULATED ? " in the emulator" : "");
+	if (agree->wrong)
+		diagnostic("the emulator disagrees with the CPU on %u of %u that %s (not judged), the first: %s, emulated %s",
+			   agree->wrong, agree->count, what, agree->expected, agree->got);
+	else if (agree->count)
+		diagnostic("the emulator agrees with the CPU on the %u that %s", agree->count,
+			   what);
 }

@@ -5,7 +5,6 @@
  * leaves the stack pointer where it was.
  */
 #include "control.h"
-#include "forced_emulation.h"
 #include "report.h"
 #include "segment_limits.h"
 
@@ -75,12 +74,13 @@ struct probe {
 	const struct operation *operation;
 	struct slot slot;
 	struct context start;
+	bool runs[WAYS];
 	const char *row;
 	struct segment segment;
-	struct tally within, beyond;
+	struct tallies tallies;
 };
 
-static unsigned int open, open_faults;
+static struct open wrapping;
 
 static u32 scratch; /* PUSH m32's and POP m32's operand */
 static struct {
@@ -106,21 +106,20 @@ static u32 stack_pointer(const struct segment *segment, ulong sp)
 }
 
 static const char *find_problem(const struct probe *probe, const struct context *before,
-				const struct context *after, struct fault expected,
-				struct fault got)
+				const struct outcome *outcome, struct fault expected)
 {
 	const struct operation *operation = probe->operation;
 	int size = operation->size;
 	u32 sp = before->sp;
 	bool written = memory_changed(0, size);
 
-	if (!fault_equal(got, expected))
-		return fault_text(got);
+	if (!fault_equal(outcome->fault, expected))
+		return fault_text(outcome->fault);
 	if (memory_changed(-GUARD, 0) || memory_changed(size, size + GUARD))
 		return "memory outside the operand written";
 	if (!fault_raised(expected))
 		sp += operation->moves;
-	if (operation->moves && stack_pointer(&probe->segment, after->sp) !=
+	if (operation->moves && stack_pointer(&probe->segment, outcome->after.sp) !=
 				stack_pointer(&probe->segment, sp))
 		return "esp";
 	if (!fault_raised(expected))
@@ -130,15 +129,30 @@ static const char *find_problem(const struct probe *probe, const struct context 
 	/* Several pushes may be done in part. */
 	if (written && size <= 4)
 		return "memory written";
-	return register_changed(before, after);
+	return register_changed(before, &outcome->after);
+}
+
+/* Several pushes may be done in part before a fault. */
+static const char *find_difference(const struct probe *probe, const struct outcome *outcomes)
+{
+	int size = probe->operation->size;
+	bool parts = size > 4 && fault_raised(outcomes[BY_CPU].fault);
+	const char *difference = outcomes_differ(outcomes, 0, parts ? 0 : size);
+
+	if (!difference && stack_pointer(&probe->segment, outcomes[BY_CPU].after.sp) !=
+				   stack_pointer(&probe->segment, outcomes[EMULATED].after.sp))
+		difference = "another esp";
+	return difference;
 }
 
 static void probe_offset(struct probe *probe, u32 offset)
 {
+	static struct outcome outcomes[WAYS];
 	const struct operation *operation = probe->operation;
 	enum verdict verdict = limit_rule(&probe->segment, offset, operation->size);
-	struct fault expected = verdict == BEYOND ? FAULT_SS(0) : NO_FAULT, got;
-	struct context before = probe->start, after;
+	struct fault expected = verdict == BEYOND ? FAULT_SS(0) : NO_FAULT;
+	struct context before = probe->start;
+	struct tallies *tallies = &probe->tallies;
 
 	before.ss = TEST_SEGMENT;
 	before.sp = operation->moves < 0 ? (u32)(offset - operation->moves) : offset;
@@ -147,18 +161,22 @@ static void probe_offset(struct probe *probe, u32 offset)
 	probe->segment.base = base_for(target(), offset);
 	gdt_set_segment(TEST_SEGMENT, &probe->segment);
 
-	after = before;
-	got = context_run(&after);
-	before.ip += probe->slot.skipped;
-	if (verdict == OPEN) {
-		open++;
-		open_faults += fault_raised(got);
-	} else {
-		tally_add(verdict == WITHIN ? &probe->within : &probe->beyond,
-			  find_problem(probe, &before, &after, expected, got), "%pe at %#x",
-			  &expected, offset);
+	for_each_way(way) {
+		if (!probe->runs[way])
+			continue;
+		run_way(way, &before, &outcomes[way]);
+		if (verdict == OPEN)
+			open_add(&wrapping, way, outcomes[way].fault);
+		else
+			tally_add(verdict == WITHIN ? &tallies->within[way] : &tallies->beyond[way],
+				  find_problem(probe, &before, &outcomes[way], expected),
+				  "%pe at %#x", &expected, offset);
+		memory_restore();
 	}
-	memory_restore();
+	if (probe->runs[BY_CPU] && probe->runs[EMULATED])
+		tally_add(verdict == OPEN ? &wrapping.agree : &tallies->agree,
+			  find_difference(probe, outcomes), "%pe at %#x as by the CPU (%s, %s)",
+			  &outcomes[BY_CPU].fault, offset, operation->name, probe->row);
 }
 
 /*
@@ -178,11 +196,11 @@ static void probe_around(struct probe *probe, s64 bound)
 	}
 }
 
-static void test_operation(const struct operation *operation, bool emulated)
+static void test_operation(const struct operation *operation)
 {
 	struct probe probe = {
 		.operation = operation,
-		.slot = slot_write(0, emulated, 0, operation->code, operation->length),
+		.slot = slot_write(0, 0, operation->code, operation->length),
 	};
 
 	probe.start = slot_context(&probe.slot);
@@ -196,7 +214,7 @@ static void test_operation(const struct operation *operation, bool emulated)
 
 	probe.start.sp = (ulong)target() + (operation->moves < 0 ? operation->size : 0);
 	probe.start.bp = (ulong)target();
-	if (!check_runs(probe.start, emulated))
+	if (!check_runs(&probe.start, probe.runs, "%s", operation->name))
 		return;
 
 	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++) {
@@ -204,33 +222,19 @@ static void test_operation(const struct operation *operation, bool emulated)
 
 		probe.row = row->name;
 		probe.segment = row->segment;
-		probe.within = probe.beyond = (struct tally){ 0 };
 		probe_around(&probe, row->segment.limit);
 		if (bound != row->segment.limit)
 			probe_around(&probe, bound);
-		if (probe.within.count)
-			check_tally(&probe.within, "%s.within", row->name);
-		if (probe.beyond.count)
-			check_tally(&probe.beyond, "%s.beyond", row->name);
+		check_row(&probe.tallies, "%s.%s", operation->name, row->name);
 	}
 }
 
 static void test(const struct operation *operation, unsigned int count)
 {
-	open = open_faults = 0;
-	for_each_way(emulated) {
-		if (emulated)
-			prefix_push("emulated");
-		for (unsigned int i = 0; i < count; i++) {
-			prefix_push("%s", operation[i].name);
-			test_operation(&operation[i], emulated);
-			prefix_pop();
-		}
-		if (emulated)
-			prefix_pop();
-	}
-	diagnostic("of %u accesses that wrap around at 0xffffffff, %u faulted (not judged)", open,
-		   open_faults);
+	wrapping = (struct open){ 0 };
+	for (unsigned int i = 0; i < count; i++)
+		test_operation(&operation[i]);
+	open_tell(&wrapping, "wrap around at 0xffffffff");
 }
 
 static void test_stack(void)

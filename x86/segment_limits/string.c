@@ -5,7 +5,6 @@
  * resumed (SDM volume 2B, REP), and nothing behind that is written.
  */
 #include "control.h"
-#include "forced_emulation.h"
 #include "report.h"
 #include "segment_limits.h"
 #include "string.h"
@@ -82,20 +81,27 @@ struct probe {
 	unsigned int side; /* that is limited: SOURCE or DESTINATION */
 	struct slot slot;
 	struct context start;
-	struct tally within, beyond;
+	bool runs[WAYS];
+	struct tallies tallies;
 };
 
 static u32 flat[FLAT_SIZE / sizeof(u32)]; /* the operand on the other side: zeros */
 
 /* After a run that had to do done elements, at target() + at and following. */
 static const char *find_problem(const struct probe *probe, const struct context *before,
-				const struct context *after, unsigned int done, int at)
+				const struct outcome *outcome, struct fault expected,
+				unsigned int done, int at)
 {
+	const struct context *after = &outcome->after;
 	const struct string *string = probe->string;
 	int size = string->size, step = probe->row->downward ? -size : size;
 	int first = done && probe->row->downward ? at + (int)(done - 1) * step : at;
 	int written = string->writes && probe->side == DESTINATION ? done * size : 0;
 
+	if (!fault_equal(outcome->fault, expected))
+		return fault_text(outcome->fault);
+	if (fault_raised(expected) && after->ip != before->ip)
+		return "eip";
 	if (string->rep && after->cx != before->cx - done)
 		return "ecx";
 	if ((u32)after->si != (u32)(before->si + (string->uses & SOURCE ? done * step : 0)))
@@ -114,14 +120,15 @@ static void run(struct probe *probe, unsigned int elements, unsigned int count, 
 {
 	const struct string *string = probe->string;
 	struct segment segment = probe->row->segment;
-	struct context before = probe->start, after;
+	static struct outcome outcomes[WAYS];
+	struct context before = probe->start;
 	bool downward = probe->row->downward, faults = count > elements;
 	int step = downward ? -(int)string->size : (int)string->size;
 	u32 offset = probe->row->invalid - extra - elements * step;
 	int at = downward ? ROOM : 0;
 	unsigned int done = faults ? elements : count;
-	struct fault expected = faults ? FAULT_GP(0) : NO_FAULT, got;
-	const char *problem;
+	struct fault expected = faults ? FAULT_GP(0) : NO_FAULT;
+	struct tallies *tallies = &probe->tallies;
 
 	segment.base = base_for(target() + at, offset);
 	gdt_set_segment(TEST_SEGMENT, &segment);
@@ -137,28 +144,30 @@ static void run(struct probe *probe, unsigned int elements, unsigned int count, 
 	if (downward)
 		before.flags |= EFLAGS_DF;
 
-	after = before;
-	got = context_run(&after);
-	if (!fault_equal(got, expected))
-		problem = fault_text(got);
-	else if (faults && after.ip != before.ip + probe->slot.skipped)
-		problem = "eip";
-	else
-		problem = find_problem(probe, &before, &after, done, at);
-	tally_add(faults ? &probe->beyond : &probe->within, problem,
-		  "%pe after %u elements", &expected, done);
-	memory_restore();
-	if (probe->side == SOURCE && string->writes)
-		memset(flat, 0, sizeof(flat));
+	for_each_way(way) {
+		if (!probe->runs[way])
+			continue;
+		run_way(way, &before, &outcomes[way]);
+		tally_add(faults ? &tallies->beyond[way] : &tallies->within[way],
+			  find_problem(probe, &before, &outcomes[way], expected, done, at),
+			  "%pe after %u elements", &expected, done);
+		memory_restore();
+		if (probe->side == SOURCE && string->writes)
+			memset(flat, 0, sizeof(flat));
+	}
+	if (probe->runs[BY_CPU] && probe->runs[EMULATED])
+		tally_add(&tallies->agree, outcomes_differ(outcomes, 0, TARGET_SIZE),
+			  "%pe at %#x, ecx %u, as by the CPU", &outcomes[BY_CPU].fault, offset,
+			  count);
 }
 
-static void test_side(const struct string *string, unsigned int side, bool emulated)
+static void test_side(const struct string *string, unsigned int side, const char *side_name)
 {
 	static const unsigned int elements[] = { 0, 1, 3 };
 	struct probe probe = {
 		.string = string,
 		.side = side,
-		.slot = slot_write(0, emulated, 0, string->code, string->length),
+		.slot = slot_write(0, 0, string->code, string->length),
 	};
 
 	probe.start = slot_context(&probe.slot);
@@ -167,10 +176,9 @@ static void test_side(const struct string *string, unsigned int side, bool emula
 	probe.start.flags |= EFLAGS_IOPL;
 	probe.start.si = probe.start.di = (ulong)flat;
 	probe.start.cx = 1;
-	if (!check_runs(probe.start, emulated))
+	if (!check_runs(&probe.start, probe.runs, "%s.%s", string->name, side_name))
 		return;
 	for (probe.row = rows; probe.row < rows + ARRAY_SIZE(rows); probe.row++) {
-		probe.within = probe.beyond = (struct tally){ 0 };
 		for (unsigned int i = 0; i < (string->rep ? ARRAY_SIZE(elements) : 1); i++) {
 			unsigned int n = elements[i];
 
@@ -179,38 +187,18 @@ static void test_side(const struct string *string, unsigned int side, bool emula
 			/* Without REP, one element that just fits; with it, also none at all. */
 			run(&probe, string->rep ? n : 1, string->rep ? n : 1, 0);
 		}
-		check_tally(&probe.within, "%s.within", probe.row->name);
-		if (probe.beyond.count)
-			check_tally(&probe.beyond, "%s.beyond", probe.row->name);
-	}
-}
-
-static void test_string(const struct string *string, bool emulated)
-{
-	static const struct {
-		const char *name;
-		unsigned int side;
-	} sides[] = { { "source", SOURCE }, { "destination", DESTINATION } };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(sides); i++) {
-		if (!(string->uses & sides[i].side))
-			continue;
-		prefix_push("%s.%s", string->name, sides[i].name);
-		test_side(string, sides[i].side, emulated);
-		prefix_pop();
+		check_row(&probe.tallies, "%s.%s.%s", string->name, side_name, probe.row->name);
 	}
 }
 
 static void test(const struct string *table, unsigned int count)
 {
 	memory_init();
-	for_each_way(emulated) {
-		if (emulated)
-			prefix_push("emulated");
-		for (unsigned int i = 0; i < count; i++)
-			test_string(&table[i], emulated);
-		if (emulated)
-			prefix_pop();
+	for (const struct string *string = table; string < table + count; string++) {
+		if (string->uses & SOURCE)
+			test_side(string, SOURCE, "source");
+		if (string->uses & DESTINATION)
+			test_side(string, DESTINATION, "destination");
 	}
 }
 

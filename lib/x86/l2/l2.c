@@ -51,6 +51,11 @@ static const u64 flat_gdt[] = {
 #undef FLAT
 };
 
+struct descriptor_pointer l2_gdtr(void)
+{
+	return (struct descriptor_pointer){ sizeof(flat_gdt) - 1, (ulong)flat_gdt };
+}
+
 const char *l2_mode_name(enum l2_mode mode)
 {
 	return modes[mode].name;
@@ -103,7 +108,7 @@ static void own_tables(struct l2_state *state, const struct mode *mode)
 	state->tr = (struct l2_segment){
 		.segment = { 0, 0xffff, DESC_PRESENT | DESC_TSS | DESC_TSS_BUSY, 0 },
 	};
-	state->gdtr = (struct descriptor_pointer){ sizeof(flat_gdt) - 1, (ulong)flat_gdt };
+	state->gdtr = l2_gdtr();
 }
 
 /*

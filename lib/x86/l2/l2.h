@@ -59,6 +59,9 @@ ulong l2_call_stack(u8 *stack_top, void *argument, const void *end);
 /* Identity-mapping tables of the format that the mode needs; root is NULL where it has none. */
 struct tables l2_tables(enum l2_mode mode);
 
+/* The GDT of all modes but L2_NATIVE: flat segments under this image's selectors. */
+struct descriptor_pointer l2_gdtr(void);
+
 /* Can this CPU and this image run it? 64-bit modes need CPUID's LM. */
 bool l2_mode_supported(enum l2_mode mode);
 

@@ -133,3 +133,11 @@ struct tables tables_identity(enum table_format format)
 		tables_map(&tables, address, address, LEVEL_2M, 0);
 	return tables;
 }
+
+void tables_clear_pdpes(const struct tables *tables)
+{
+	u64 *pdpes = tables->root;
+
+	for (unsigned int i = 0; tables->format == TABLES_PAE && i < 4; i++)
+		pdpes[i] &= ~(u64)PTE_ACCESSED;
+}

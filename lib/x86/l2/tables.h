@@ -36,6 +36,12 @@ struct tables {
  */
 struct tables tables_identity(enum table_format format);
 
+/*
+ * Clears the accessed flag in PAE's top level, which has none: TCG sets it, and a hypervisor under
+ * which TCG is the processor refuses it, as it must, the next time. No-op for other formats.
+ */
+void tables_clear_pdpes(const struct tables *tables);
+
 unsigned int tables_levels(enum table_format format);
 
 /* Bytes that one entry at this level maps. */

@@ -35,6 +35,8 @@ enum svm_option {
 	SVM_NO_COMPARE = 8,   /* the VMCB is not compared: for storms, and two VMCBs in one page */
 };
 
+struct svm_before;
+
 struct svm_guest {
 	struct svm_switch world;
 	struct vmcb *vmcb;
@@ -46,6 +48,7 @@ struct svm_guest {
 	u32 options;
 	u32 asid; /* that it was given */
 	unsigned int runs;
+	struct svm_before *before; /* what svm_run() compares with */
 	struct svm_guest *next;
 
 	/* The first invariant that did not hold, and how many. */
@@ -77,6 +80,9 @@ void svm_no_intercept(struct svm_guest *guest, u64 exitcode);
 /* Sets bits in the permission maps: of count ports; of an MSR (which must be in the map). */
 void svm_intercept_ports(struct svm_guest *guest, u16 port, unsigned int count);
 void svm_intercept_msr(struct svm_guest *guest, u32 msr, bool read, bool write);
+
+/* Has it begin in ring 3, with this image's selectors; in virtual-8086 mode it does anyway. */
+void svm_enter_ring3(struct svm_guest *guest);
 
 /*
  * Runs until the next exit and returns its code; a fault of VMRUN itself is in
