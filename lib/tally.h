@@ -12,8 +12,7 @@ struct tally {
 };
 
 /* problem is what was seen, or NULL if all was well; then what was expected. */
-void tally_add(struct tally *tally, const char *problem, const char *expected, ...)
-	__printf(3, 4);
+void tally_add(struct tally *tally, const char *problem, const char *expected, ...) __printf(3, 4);
 
 #define check_tally(tally, ...)                                                                    \
 	report_text(__FILE__, __LINE__, !(tally)->wrong, (tally)->expected, tally_got(tally),      \

@@ -54,11 +54,11 @@ static void probe_offset(struct probe *probe, u64 offset)
 
 	if (offset > MAX_OFFSET || (trial->addressing->bits == 16 && offset > 0xffff))
 		return;
-	probe->segment.base = base_for(target(), offset);
+	probe->segment.base = base_for(target, offset);
 	if (trial->through == &throughs[THROUGH_CS]) {
 		code_base = probe->segment.base;
-		if (limit_rule(&probe->segment, (u32)((ulong)trial->code[TWIN] - code_base),
-			       2 * sizeof(arena.memory)) != WITHIN)
+		if (limit_rule(&probe->segment, (u32)((ulong)trial->code[TWIN] - code_base), 64) !=
+		    WITHIN)
 			return; /* the code itself has no place there */
 	}
 	gdt_set_segment(TEST_SEGMENT, &probe->segment);
@@ -139,8 +139,10 @@ static void test_through(const struct instruction *instruction, unsigned int fir
 static void tell_wrapping(void)
 {
 	if (wrapping.count)
-		diagnostic("of %u accesses that wrap around at 0xffffffff, %u faulted, of the MOVs %u; they differ in %u (not judged)",
-			   wrapping.count, wrapping.faults, wrapping.twin_faults, wrapping.disagree);
+		diagnostic("of %u accesses that wrap around at 0xffffffff, %u faulted, of the MOVs "
+			   "%u; they differ in %u (not judged)",
+			   wrapping.count, wrapping.faults, wrapping.twin_faults,
+			   wrapping.disagree);
 	memset(&wrapping, 0, sizeof(wrapping));
 }
 

@@ -30,6 +30,7 @@ TEST_SUMMARY("a VMX instruction's operand faults exactly where an ordinary MOV's
 TEST_MANUAL("SDM volume 3A, \"Limit Checking\"");
 TEST_MANUAL("SDM volume 3C, \"VMX Instruction Reference\": exceptions of each instruction");
 TEST_MANUAL("SDM volume 1, \"Specifying an Offset\", \"Canonical Addressing\"");
-TEST_GUARDS("Linux c1a9acbc5295 kvm: vmx: fix limit checking in get_vmx_mem_address(): o + n > limit");
+TEST_GUARDS(
+    "Linux c1a9acbc5295 kvm: vmx: fix limit checking in get_vmx_mem_address(): o + n > limit");
 TEST_GUARDS("Linux fdb28619a8f0 kvm: vmx: segment limit check: use access length, not always 8");
 TEST_NEEDS("VMX");

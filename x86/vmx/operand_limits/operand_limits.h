@@ -34,7 +34,7 @@ extern const struct instruction instructions[INSTRUCTIONS];
 /* How an operand is addressed: base + index * scale + displacement. The index is in (E)SI. */
 struct addressing {
 	const char *name;
-	u8 bits; /* of the address */
+	u8 bits;  /* of the address */
 	u8 modrm; /* mod and r/m */
 	u8 has_sib, sib;
 	bool based_on_bp;
@@ -44,15 +44,17 @@ struct addressing {
 	u8 scale;
 };
 
-/* Plain: the offset is in EBX, or in BX; in 64-bit mode RBX. */
-extern const struct addressing addressing_plain, addressing_bx;
+/* The offset is in EBX, or in BX, or in EBP; in 64-bit mode in RBX or RBP. */
+extern const struct addressing addressing_plain, addressing_bx, addressing_bp;
 
 /* A segment register that the operand is accessed through. */
 struct through {
 	const char *name;
-	u8 prefix;
-	size_t selector; /* in struct context */
-	struct fault fault;
+	u8 prefix;		      /* 0: none, it is the default */
+	size_t selector;	      /* in struct context; 0: the prologue loads it from DX */
+	struct fault fault;	      /* for an offset that it does not allow */
+	unsigned int prologue_length; /* code in front of the instruction */
+	const u8 *prologue;
 };
 
 enum { THROUGH_DS, THROUGH_ES, THROUGH_FS, THROUGH_GS, THROUGH_CS, THROUGH_SS, THROUGHS };
@@ -63,7 +65,7 @@ enum who { VMX_INSTRUCTION_ITSELF, TWIN, WHO };
 
 /*
  * An instruction prepared for one segment register and one way to address. All its accesses are
- * to target(), wherever the segment's base puts that.
+ * to target, wherever the segment's base puts that.
  */
 struct trial {
 	const struct instruction *instruction;
@@ -80,16 +82,16 @@ struct trial {
 
 #define GUARD 16 /* bytes on either side of the operand that no access may change */
 
-/* Code is in the page below, within reach of small code segments. */
+/* The code lies below the memory, within reach of small code segments. */
 extern struct arena {
 	u8 code[PAGE_SIZE];
-	u8 memory[GUARD + MAX_OPERAND + GUARD] __aligned(64);
+	u8 memory[3 * PAGE_SIZE];
 } arena;
 
-static inline u8 *target(void)
-{
-	return &arena.memory[GUARD];
-}
+#define TARGET (&arena.memory[GUARD])
+
+/* Where the operand is: TARGET at a subtest's start. To be set before trial_make(). */
+extern u8 *target;
 
 /*
  * Skips the subtest, and returns false, where the instruction cannot be tested. To be followed
@@ -110,6 +112,10 @@ struct fault trial_run(struct trial *trial, enum who who, ulong offset, u32 code
 
 /* What is wrong with an instruction that came to got, or NULL. */
 const char *trial_verdict(const struct trial *trial, struct fault got, struct fault expected);
+
+/* One case with checks of its own: "ID", and "ID.twin" against the MOV. */
+void trial_check(struct trial *trial, ulong offset, u32 code_base, struct fault expected,
+		 const char *id);
 
 /* The segment under test. */
 #define TEST_SEGMENT TEST_SELECTOR(0)

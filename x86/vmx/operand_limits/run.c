@@ -13,6 +13,7 @@
 #define FIELD		  VMCS_GUEST_IA32_SYSENTER_ESP /* of natural width, any value */
 
 struct arena arena __aligned(4096) __section(".noinit");
+u8 *target;
 
 static struct vmx_guest *guest;
 
@@ -120,11 +121,14 @@ const struct instruction instructions[INSTRUCTIONS] = {
 	[VMPTRLD] = { "vmptrld", 8, false, 0, 6, CODE_BYTES("\x0f\xc7"), prepare_pointer, NULL },
 	[VMPTRST] = { "vmptrst", 8, true, 0, 7, CODE_BYTES("\x0f\xc7"), prepare_pointer, NULL },
 	[VMCLEAR] = { "vmclear", 8, false, 0x66, 6, CODE_BYTES("\x0f\xc7"), prepare_vmclear, NULL },
-	[VMREAD] = { "vmread", sizeof(ulong), true, 0, 1, CODE_BYTES("\x0f\x78"), prepare_vmread, NULL },
-	[VMWRITE] = { "vmwrite", sizeof(ulong), false, 0, 1, CODE_BYTES("\x0f\x79"), prepare_vmwrite,
-	  done_vmwrite },
-	[INVEPT] = { "invept", 16, false, 0x66, 1, CODE_BYTES("\x0f\x38\x80"), prepare_invept, NULL },
-	[INVVPID] = { "invvpid", 16, false, 0x66, 1, CODE_BYTES("\x0f\x38\x81"), prepare_invvpid, NULL },
+	[VMREAD] = { "vmread", sizeof(ulong), true, 0, 1, CODE_BYTES("\x0f\x78"), prepare_vmread,
+		     NULL },
+	[VMWRITE] = { "vmwrite", sizeof(ulong), false, 0, 1, CODE_BYTES("\x0f\x79"),
+		      prepare_vmwrite, done_vmwrite },
+	[INVEPT] = { "invept", 16, false, 0x66, 1, CODE_BYTES("\x0f\x38\x80"), prepare_invept,
+		     NULL },
+	[INVVPID] = { "invvpid", 16, false, 0x66, 1, CODE_BYTES("\x0f\x38\x81"), prepare_invvpid,
+		      NULL },
 };
 
 /* MOV, MOVLPS and MOVUPS, by ECX or XMM0. */
@@ -142,31 +146,36 @@ static const struct twin {
 #define GP0 FAULT_VALUE_EC(VECTOR_GP, 0)
 #define SS0 FAULT_VALUE_EC(VECTOR_SS, 0)
 
+/*
+ * SS is loaded by the code itself: what brings it to run needs a stack. The NOP ends what MOV SS
+ * blocks.
+ */
+static const u8 load_ss[] = { 0x8e, 0xd2, 0x90 }; /* mov %edx, %ss; nop */
+
 const struct through throughs[THROUGHS] = {
 	[THROUGH_DS] = { "ds", 0x3e, offsetof(struct context, ds), { GP0 } },
 	[THROUGH_ES] = { "es", 0x26, offsetof(struct context, es), { GP0 } },
 	[THROUGH_FS] = { "fs", 0x64, offsetof(struct context, fs), { GP0 } },
 	[THROUGH_GS] = { "gs", 0x65, offsetof(struct context, gs), { GP0 } },
 	[THROUGH_CS] = { "cs", 0x2e, offsetof(struct context, cs), { GP0 } },
-	[THROUGH_SS] = { "ss", 0x36, 0, { SS0 } },
+	[THROUGH_SS] = { "ss", 0x36, 0, { SS0 }, sizeof(load_ss), load_ss },
 };
 
 #ifdef __x86_64__
 #define NATIVE_BITS 64
 const struct addressing addressing_plain = { "rbx", 64, .modrm = 0x03 };
+const struct addressing addressing_bp = { "rbp", 64, .modrm = 0x45, .based_on_bp = true,
+					  .displacement_size = 1 };
 #else
 #define NATIVE_BITS 32
 const struct addressing addressing_plain = { "ebx", 32, .modrm = 0x03 };
+const struct addressing addressing_bp = { "ebp", 32, .modrm = 0x45, .based_on_bp = true,
+					  .displacement_size = 1 };
 const struct addressing addressing_bx = { "bx", 16, .modrm = 0x07 };
 #endif
 
 #define SLOT_SIZE 32
 
-/*
- * SS is loaded by the code itself: what brings it to run needs a stack. The NOP ends what MOV SS
- * blocks.
- */
-static const u8 load_ss[] = { 0x8e, 0xd2, 0x90 }; /* mov %edx, %ss; nop */
 static const u8 ud2[] = { 0x0f, 0x0b };
 
 static u8 *append(u8 *at, const void *bytes, size_t length)
@@ -181,8 +190,7 @@ static void encode(struct trial *trial, enum who who, u8 prefix, const char *opc
 	const struct addressing *addressing = trial->addressing;
 	u8 *at = &arena.code[PAGE_SIZE - (who + 1) * SLOT_SIZE];
 
-	if (trial->through == &throughs[THROUGH_SS])
-		at = append(at, load_ss, sizeof(load_ss));
+	at = append(at, trial->through->prologue, trial->through->prologue_length);
 	trial->code[who] = at;
 	if (trial->through->prefix)
 		*at++ = trial->through->prefix;
@@ -197,6 +205,13 @@ static void encode(struct trial *trial, enum who who, u8 prefix, const char *opc
 	at = append(at, &addressing->displacement, addressing->displacement_size);
 	trial->length[who] = at - trial->code[who];
 	append(at, ud2, sizeof(ud2));
+}
+
+static void memory_fill(const struct trial *trial)
+{
+	memset(target - GUARD, PATTERN, GUARD + MAX_OPERAND + GUARD);
+	if (!trial->instruction->writes)
+		memcpy(target, trial->operand, trial->instruction->size);
 }
 
 struct trial trial_make(const struct instruction *instruction, const struct through *through,
@@ -216,9 +231,7 @@ struct trial trial_make(const struct instruction *instruction, const struct thro
 	       instruction->length, instruction->reg);
 	encode(&trial, TWIN, 0, twin->opcode, twin->length, twin->reg);
 	instruction->prepare(trial.operand, &trial.cx, &trial.result);
-	memset(arena.memory, PATTERN, sizeof(arena.memory));
-	if (!instruction->writes)
-		memcpy(target(), trial.operand, instruction->size);
+	memory_fill(&trial);
 	return trial;
 }
 
@@ -233,6 +246,7 @@ bool subtest_start(const struct instruction *instruction)
 	if (!guest)
 		guest = vmx_guest(L2_NATIVE, context_end);
 	vmx_current(guest);
+	target = TARGET;
 	if (!instruction->prepare(operand, &cx, &result))
 		return false;
 	if (instruction->done == done_vmxon) {
@@ -269,23 +283,20 @@ static const char *memory_problem(const struct trial *trial, bool faulted)
 {
 	const struct instruction *instruction = trial->instruction;
 	unsigned int size = instruction->size;
-	u8 expected[sizeof(arena.memory)];
+	u8 expected[GUARD + MAX_OPERAND + GUARD];
 	const char *problem = NULL;
 
 	memset(expected, PATTERN, sizeof(expected));
 	if (!instruction->writes || !faulted)
 		memcpy(&expected[GUARD], trial->operand, size);
-	if (memcmp(arena.memory, expected, sizeof(expected))) {
-		problem = memcmp(target(), &expected[GUARD], size) ? "another operand in memory" :
-								      "memory outside the operand";
+	if (memcmp(target - GUARD, expected, sizeof(expected))) {
+		problem = memcmp(target, &expected[GUARD], size) ? "another operand in memory"
+								 : "memory outside the operand";
 		if (faulted)
 			problem = "memory written";
 	}
-	if (!problem && !(instruction->writes && !faulted))
-		return NULL;
-	memset(arena.memory, PATTERN, sizeof(arena.memory));
-	if (!instruction->writes)
-		memcpy(target(), trial->operand, size);
+	if (problem || (instruction->writes && !faulted))
+		memory_fill(trial);
 	return problem;
 }
 
@@ -318,7 +329,6 @@ static const char *register_problem(const struct context *before, const struct c
 struct fault trial_run(struct trial *trial, enum who who, ulong offset, u32 code_base)
 {
 	const u8 *code = trial->code[who];
-	bool through_ss = trial->through == &throughs[THROUGH_SS];
 	ulong start = (ulong)code - code_base;
 	struct context context = context_kernel(code), before;
 	struct fault fault;
@@ -327,24 +337,21 @@ struct fault trial_run(struct trial *trial, enum who who, ulong offset, u32 code
 	context.cx = trial->cx;
 	context.flags |= EFLAGS_CF | EFLAGS_PF | EFLAGS_AF | EFLAGS_ZF | EFLAGS_SF | EFLAGS_OF;
 	set_address(trial->addressing, &context, offset);
-	if (through_ss) {
-		context.dx = trial->selector;
-		context.ip -= sizeof(load_ss);
-	} else {
+	context.dx = trial->selector;
+	if (trial->through->selector)
 		*(ulong *)((u8 *)&context + trial->through->selector) = trial->selector;
-		context.ip = start;
-	}
+	context.ip = start - trial->through->prologue_length;
 	context.end = start + trial->length[who];
 	before = context;
 	fault = context_run(&context);
 
 	if (who == TWIN) {
 		if (trial->instruction->writes)
-			memset(arena.memory, PATTERN, sizeof(arena.memory));
+			memory_fill(trial);
 		return fault;
 	}
-	trial->problem = fault_raised(fault) ? register_problem(&before, &context, start) :
-					       result_problem(trial, context.flags);
+	trial->problem = fault_raised(fault) ? register_problem(&before, &context, start)
+					     : result_problem(trial, context.flags);
 	problem = memory_problem(trial, fault_raised(fault));
 	if (!trial->problem)
 		trial->problem = problem;
@@ -354,4 +361,16 @@ struct fault trial_run(struct trial *trial, enum who who, ulong offset, u32 code
 const char *trial_verdict(const struct trial *trial, struct fault got, struct fault expected)
 {
 	return fault_equal(got, expected) ? trial->problem : fault_text(got);
+}
+
+void trial_check(struct trial *trial, ulong offset, u32 code_base, struct fault expected,
+		 const char *id)
+{
+	struct fault twin = trial_run(trial, TWIN, offset, code_base);
+	struct fault got = trial_run(trial, VMX_INSTRUCTION_ITSELF, offset, code_base);
+	const char *problem = trial_verdict(trial, got, expected);
+
+	report_text(__FILE__, __LINE__, !problem, fault_text(expected), problem ? problem : "",
+		    "%s", id);
+	check_fault(got, twin, "%s.twin", id);
 }
