@@ -74,8 +74,8 @@ static void test_invept(void)
 			  type->name);
 	vmclear(vmcs.a);
 	check_vmx(invept(0, &descriptor), VMX_FAIL_INVALID, "no-current-vmcs");
-	check_vmx(invept(2, &descriptor), capabilities & EPT_INVEPT_ALL ? VMX_SUCCEED :
-									 VMX_FAIL_INVALID,
+	check_vmx(invept(2, &descriptor),
+		  capabilities & EPT_INVEPT_ALL ? VMX_SUCCEED : VMX_FAIL_INVALID,
 		  "no-current-vmcs.all");
 }
 

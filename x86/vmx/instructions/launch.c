@@ -54,10 +54,12 @@ static void test_launch_state(void)
 	struct vmx_guest *guest = vmx_guest(L2_NATIVE, instructions_hlt);
 	struct pair vmcs;
 
-	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED), "clear.vmresume");
+	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED),
+		  "clear.vmresume");
 	vmx_run(guest);
 	check_exit(guest, EXIT_HLT, "clear.vmlaunch");
-	check_vmx(refused(vmlaunch), VMX_FAIL_VALID(VM_ERROR_VMLAUNCH_NON_CLEAR), "launched.vmlaunch");
+	check_vmx(refused(vmlaunch), VMX_FAIL_VALID(VM_ERROR_VMLAUNCH_NON_CLEAR),
+		  "launched.vmlaunch");
 	vmx_run(guest);
 	check_exit(guest, EXIT_HLT, "launched.vmresume");
 
@@ -65,15 +67,18 @@ static void test_launch_state(void)
 	vmcs.a = (ulong)vmx_region();
 	vmclear(vmcs.a);
 	vmptrld(vmcs.a);
-	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED), "other.vmresume");
+	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED),
+		  "other.vmresume");
 	vmptrld(guest->vmcs_pa);
 	check_vmx(refused(vmlaunch), VMX_FAIL_VALID(VM_ERROR_VMLAUNCH_NON_CLEAR), "back.vmlaunch");
 	vmclear(vmcs.a);
-	check_vmx(refused(vmlaunch), VMX_FAIL_VALID(VM_ERROR_VMLAUNCH_NON_CLEAR), "other-cleared.vmlaunch");
+	check_vmx(refused(vmlaunch), VMX_FAIL_VALID(VM_ERROR_VMLAUNCH_NON_CLEAR),
+		  "other-cleared.vmlaunch");
 
 	vmclear(guest->vmcs_pa);
 	vmptrld(guest->vmcs_pa);
-	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED), "cleared.vmresume");
+	check_vmx(refused(vmresume), VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED),
+		  "cleared.vmresume");
 	guest->world.launched = false;
 	vmx_run(guest);
 	check_exit(guest, EXIT_HLT, "cleared.vmlaunch");

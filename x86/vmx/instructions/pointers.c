@@ -22,8 +22,8 @@ static void test_operand(const struct row *row, const struct pair *vmcs)
 		check_vmx(row->execute(vmcs->b | 1u << bit), VMX_FAIL_VALID(row->invalid_address),
 			  "aligned.bit-%u", bit);
 	for (unsigned int bit = pointer_bits(); bit < 64; bit++)
-		check_vmx(row->execute(vmcs->b | 1ull << bit),
-			  VMX_FAIL_VALID(row->invalid_address), "width.bit-%u", bit);
+		check_vmx(row->execute(vmcs->b | 1ull << bit), VMX_FAIL_VALID(row->invalid_address),
+			  "width.bit-%u", bit);
 	check_vmx(row->execute(vmx_on_region()), VMX_FAIL_VALID(row->vmxon_pointer),
 		  "vmxon-pointer");
 	/* The address is looked at first. */

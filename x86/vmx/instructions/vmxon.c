@@ -9,7 +9,10 @@ static struct fault try_write_cr0(ulong value)
 {
 	struct fault fault;
 
-	asm volatile(TRY("mov %[value], %%cr0") : TRY_RESULT(fault) : [value] "r"(value) : "memory");
+	asm volatile(TRY("mov %[value], %%cr0")
+		     : TRY_RESULT(fault)
+		     : [value] "r"(value)
+		     : "memory");
 	return fault;
 }
 
@@ -17,7 +20,10 @@ static struct fault try_write_cr4(ulong value)
 {
 	struct fault fault;
 
-	asm volatile(TRY("mov %[value], %%cr4") : TRY_RESULT(fault) : [value] "r"(value) : "memory");
+	asm volatile(TRY("mov %[value], %%cr4")
+		     : TRY_RESULT(fault)
+		     : [value] "r"(value)
+		     : "memory");
 	return fault;
 }
 
@@ -126,12 +132,14 @@ static void test_fixed_outside(void)
 	for (unsigned int bit = 0; bit < 32; bit++) {
 		if (fixed0 >> bit & 1) {
 			write_cr0(cr0 & ~(1ul << bit));
-			check_vmx(vmxon(vmx_on_region()), VMX_FAULT(FAULT_GP(0)), "cr0.bit-%u", bit);
+			check_vmx(vmxon(vmx_on_region()), VMX_FAULT(FAULT_GP(0)), "cr0.bit-%u",
+				  bit);
 			write_cr0(cr0);
 		}
 		if (fixed4 >> bit & 1) {
 			write_cr4(cr4 & ~(1ul << bit));
-			check_vmx(vmxon(vmx_on_region()), VMX_FAULT(FAULT_GP(0)), "cr4.bit-%u", bit);
+			check_vmx(vmxon(vmx_on_region()), VMX_FAULT(FAULT_GP(0)), "cr4.bit-%u",
+				  bit);
 			write_cr4(cr4);
 		}
 	}
