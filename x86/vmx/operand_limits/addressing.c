@@ -3,8 +3,8 @@
  * base + index * scale + displacement, in each address size: the sum wraps at that size, and the
  * displacement is sign-extended. SDM volume 1, "Specifying an Offset"; volume 3C, "Information for
  * VM Exits Due to Instruction Execution": a hypervisor has the parts, not the sum. Linux had to
- * mend both: 946c522b603f "KVM: nVMX: Sign extend displacements of VMX instr's mem operands",
- * 8570f9e881e3 "KVM: nVMX: Apply addr size mask to effective address for VMX instructions".
+ * mend both: "KVM: nVMX: Sign extend displacements of VMX instr's mem operands" and 8570f9e881e3
+ * "KVM: nVMX: Apply addr size mask to effective address for VMX instructions".
  *
  * In the 32-bit modes the last offset that fits into a segment of 64 KiB, and the next one. In
  * 64-bit mode the segment is flat, and FS has a base.

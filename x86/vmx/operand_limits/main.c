@@ -33,4 +33,6 @@ TEST_MANUAL("SDM volume 1, \"Specifying an Offset\", \"Canonical Addressing\"");
 TEST_GUARDS(
     "Linux c1a9acbc5295 kvm: vmx: fix limit checking in get_vmx_mem_address(): o + n > limit");
 TEST_GUARDS("Linux fdb28619a8f0 kvm: vmx: segment limit check: use access length, not always 8");
+TEST_GUARDS(
+    "Linux 8570f9e881e3 KVM: nVMX: Apply addr size mask to effective address: sums did not wrap");
 TEST_NEEDS("VMX");
