@@ -59,4 +59,14 @@ ulong last_cr2(void);
 /* The address for a gate of this vector. */
 ulong trap_entry_address(unsigned int vector);
 
+#ifndef __x86_64__
+/*
+ * From now on a vector arrives by a task switch, as #DF always does: a context in ring 0 may have
+ * an SS that cannot take a trap, and handlers and TRY() do not see it. selector is one of
+ * TEST_SELECTOR(), for the vector's TSS descriptor. trap_by_gate() takes it back.
+ */
+void trap_by_task(unsigned int vector, u16 selector);
+void trap_by_gate(unsigned int vector);
+#endif
+
 #endif

@@ -10,33 +10,6 @@ const char *const way_prefix[WAYS] = { "", "emulated." };
 
 struct arena arena __aligned(4096) __section(".noinit");
 
-static bool expands_down(const struct segment *segment)
-{
-	return (segment->access & (DESC_CODE | DESC_DATA_DOWN)) == DESC_DATA_DOWN;
-}
-
-u64 upper_bound(const struct segment *segment)
-{
-	if (expands_down(segment))
-		return segment->flags & DESC_BIG ? MAX_OFFSET : 0xffff;
-	return segment->limit;
-}
-
-/*
- * SDM volume 3A, "Limit Checking", in 64 bits so that nothing wraps. Where the upper
- * bound is 0xffffffff, an access that begins inside and wraps around is left open.
- */
-enum verdict limit_rule(const struct segment *segment, u64 offset, unsigned int size)
-{
-	u64 last = offset + size - 1, bound = upper_bound(segment);
-
-	if (expands_down(segment) && offset <= segment->limit)
-		return BEYOND;
-	if (last <= bound)
-		return WITHIN;
-	return bound == MAX_OFFSET ? OPEN : BEYOND;
-}
-
 static u8 pattern[sizeof(arena.memory)];
 
 u32 pattern_dword(unsigned int index)
@@ -236,35 +209,6 @@ bool check_runs(const struct context *start, bool runs[WAYS], const char *id, ..
 		any |= runs[way];
 	}
 	return any;
-}
-
-const char *fault_text(struct fault fault)
-{
-	static char text[24];
-
-	fault_format(text, sizeof(text), fault);
-	return text;
-}
-
-void tally_add(struct tally *tally, const char *problem, const char *expected, ...)
-{
-	va_list list;
-
-	tally->count++;
-	if (!problem || tally->wrong++)
-		return;
-	va_start(list, expected);
-	vsnprintf(tally->expected, sizeof(tally->expected), expected, list);
-	va_end(list);
-	strlcpy(tally->got, problem, sizeof(tally->got));
-}
-
-const char *tally_got(const struct tally *tally)
-{
-	static char text[96];
-
-	snprintf(text, sizeof(text), "%s (%u of %u wrong)", tally->got, tally->wrong, tally->count);
-	return text;
 }
 
 void open_add(struct open *open, enum way way, struct fault fault)

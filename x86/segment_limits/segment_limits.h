@@ -5,7 +5,9 @@
 
 #include "context.h"
 #include "descriptor.h"
+#include "limit_rule.h"
 #include "paging.h"
+#include "tally.h"
 #include "types.h"
 
 #define TEST_SEGMENT (TEST_SELECTOR(0) | 3) /* the segment under test */
@@ -13,20 +15,6 @@
 #define DATA_UP	     (DESC_PRESENT | DESC_DPL3 | DESC_DATA_WRITABLE | DESC_ACCESSED)
 #define DATA_DOWN    (DATA_UP | DESC_DATA_DOWN)
 #define CODE	     (DESC_PRESENT | DESC_DPL3 | DESC_CODE_READABLE | DESC_ACCESSED)
-
-/* What the manual says about an access. */
-enum verdict {
-	WITHIN, /* no fault */
-	BEYOND, /* #SS(0) through SS, #GP(0) through the others */
-	OPEN,	/* wraps around at an upper bound of 0xffffffff: may or may not fault */
-};
-
-#define MAX_OFFSET 0xffffffffull
-
-enum verdict limit_rule(const struct segment *segment, u64 offset, unsigned int size);
-
-/* The last valid offset: the limit, or for expand-down 0xffff or 0xffffffff. */
-u64 upper_bound(const struct segment *segment);
 
 /*
  * Every access goes to the same memory, target(): it is the segment's base that
@@ -44,12 +32,6 @@ extern struct arena {
 static inline u8 *target(void)
 {
 	return &arena.memory[GUARD];
-}
-
-/* The base that puts a linear address at offset; linear addresses wrap at 4 GiB. */
-static inline u32 base_for(const void *linear, u32 offset)
-{
-	return (u32)(ulong)linear - offset;
 }
 
 /*
@@ -128,25 +110,6 @@ const char *outcomes_differ(const struct outcome outcomes[WAYS], int from, int t
 bool check_runs(const struct context *start, bool runs[WAYS], const char *id, ...)
 	__printf(3, 4);
 
-/* A check that covers many accesses: it fails if one of them is wrong, and tells of the first. */
-struct tally {
-	unsigned int count, wrong;
-	char expected[80], got[64];
-};
-
-/* problem is what was seen, or NULL if all was well; then what was expected. */
-void tally_add(struct tally *tally, const char *problem, const char *expected, ...)
-	__printf(3, 4);
-
-#define check_tally(tally, ...)                                                                    \
-	report_text(__FILE__, __LINE__, !(tally)->wrong, (tally)->expected, tally_got(tally),      \
-		    __VA_ARGS__)
-
-const char *tally_got(const struct tally *tally);
-
-/* The fault as text, in a buffer that the next call fills again. */
-const char *fault_text(struct fault fault);
-
 /* The checks of a row of cases. */
 struct tallies {
 	struct tally within[WAYS], beyond[WAYS]; /* against the manual's rule */
@@ -171,13 +134,6 @@ struct tallies {
 					__VA_ARGS__);                                              \
 		}                                                                                  \
 		check_and_reset(&(tallies)->agree, "emulated." id ".agree", __VA_ARGS__);          \
-	} while (0)
-
-#define check_and_reset(tally, ...)                                                                \
-	do {                                                                                       \
-		if ((tally)->count)                                                                \
-			check_tally(tally, __VA_ARGS__);                                           \
-		(tally)->count = (tally)->wrong = 0;                                               \
 	} while (0)
 
 /* Cases that the manual leaves open: counted and compared, not judged. */

@@ -163,3 +163,16 @@ struct l2_state l2_state(enum l2_mode number, const void *code, u8 *stack_top,
 		state.rflags |= EFLAGS_VM;
 	return state;
 }
+
+ulong l2_call_stack(u8 *stack_top, void *argument, const void *end)
+{
+	ulong *stack = (ulong *)stack_top;
+
+	/* As after a CALL: where the argument is on the stack, its place is aligned to 16 bytes. */
+	if (sizeof(ulong) == 4) {
+		stack -= 4;
+		stack[0] = (ulong)argument;
+	}
+	*--stack = (ulong)end;
+	return (ulong)stack;
+}

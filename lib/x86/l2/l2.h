@@ -50,6 +50,12 @@ struct l2_state {
 struct l2_state l2_state(enum l2_mode mode, const void *code, u8 *stack_top,
 			 const struct tables *tables);
 
+/*
+ * Prepares a stack for a C function of this image that is entered as L2 with one argument and
+ * returns to end; the stack pointer. In 64-bit mode the argument is to be in RDI.
+ */
+ulong l2_call_stack(u8 *stack_top, void *argument, const void *end);
+
 /* Identity-mapping tables of the format that the mode needs; root is NULL where it has none. */
 struct tables l2_tables(enum l2_mode mode);
 

@@ -133,18 +133,11 @@ L2_CODE(svm_call_end, "vmmcall\n ud2");
 struct svm_guest *svm_guest_call(void (*function)(void *argument), void *argument)
 {
 	struct svm_guest *guest = svm_guest(L2_NATIVE, function);
-	ulong *stack = (ulong *)guest->stack_top;
 
+	guest->vmcb->save.rsp = l2_call_stack(guest->stack_top, argument, svm_call_end);
 #ifdef __x86_64__
 	guest->world.registers.di = (ulong)argument;
-#else
-	*--stack = 0;
-	*--stack = 0;
-	*--stack = 0; /* the argument's place is aligned to 16 bytes */
-	*--stack = (ulong)argument;
 #endif
-	*--stack = (ulong)svm_call_end;
-	guest->vmcb->save.rsp = (ulong)stack;
 	return guest;
 }
 

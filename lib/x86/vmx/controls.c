@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "msr.h"
+#include "vmx/controls.h"
+#include "vmx/vmcs.h"
+
+static const struct {
+	u32 msr, true_msr; /* the secondary controls have one MSR alone */
+	u32 field;
+} words[WORDS] = {
+	[WORD_PIN] = { MSR_IA32_VMX_PINBASED, MSR_IA32_VMX_TRUE_PINBASED, VMCS_PIN_BASED_CONTROLS },
+	[WORD_PRIMARY] = { MSR_IA32_VMX_PROCBASED, MSR_IA32_VMX_TRUE_PROCBASED,
+			   VMCS_PRIMARY_CONTROLS },
+	[WORD_SECONDARY] = { MSR_IA32_VMX_PROCBASED2, MSR_IA32_VMX_PROCBASED2,
+			     VMCS_SECONDARY_CONTROLS },
+	[WORD_EXIT] = { MSR_IA32_VMX_EXIT, MSR_IA32_VMX_TRUE_EXIT, VMCS_VM_EXIT_CONTROLS },
+	[WORD_ENTRY] = { MSR_IA32_VMX_ENTRY, MSR_IA32_VMX_TRUE_ENTRY, VMCS_VM_ENTRY_CONTROLS },
+};
+
+static const struct {
+	u16 control;
+	const char *name;
+} names[] = {
+#define X(word, bit, name) { VMX_CONTROL(WORD_##word, bit), #word "_" #name },
+	VMX_CONTROLS(X)
+#undef X
+};
+
+const char *vmx_control_name(u32 control)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].control == control)
+			return names[i].name;
+	return "a reserved control";
+}
+
+u32 vmx_word_field(enum vmx_word word)
+{
+	return words[word].field;
+}
+
+/* Appendix A.2 to A.5: allowed 0-settings in 31:0, allowed 1-settings in 63:32. */
+static u64 capability(enum vmx_word word)
+{
+	bool has_true = rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_TRUE_CONTROLS;
+
+	/* The MSR of the secondary controls exists only if they can be activated. */
+	if (word == WORD_SECONDARY && !vmx_allows(VMX_PRIMARY_SECONDARY_CONTROLS))
+		return 0;
+	return rdmsr(has_true ? words[word].true_msr : words[word].msr);
+}
+
+u32 vmx_allowed1(enum vmx_word word)
+{
+	return capability(word) >> 32;
+}
+
+u32 vmx_allowed0(enum vmx_word word)
+{
+	return capability(word);
+}
+
+bool vmx_allows(u32 control)
+{
+	return vmx_allowed1(VMX_CONTROL_WORD(control)) >> VMX_CONTROL_BIT(control) & 1;
+}
+
+bool vmx_requires(u32 control)
+{
+	return vmx_allowed0(VMX_CONTROL_WORD(control)) >> VMX_CONTROL_BIT(control) & 1;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "vmx/vmcs.h"
+
+const struct vmcs_field_name vmcs_fields[] = {
+#define X(name, encoding) { encoding, #name },
+	VMCS_FIELDS(X)
+#undef X
+};
+const unsigned int vmcs_field_count = ARRAY_SIZE(vmcs_fields);
+
+const char *vmcs_field_name(u32 encoding)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(vmcs_fields); i++)
+		if (vmcs_fields[i].encoding == encoding)
+			return vmcs_fields[i].name;
+	return NULL;
+}
+
+static const char *const reasons[] = {
+#define X(name, reason) [reason] = #name,
+	EXIT_REASONS(X)
+#undef X
+};
+
+const char *exit_reason_name(u32 basic)
+{
+	return basic < ARRAY_SIZE(reasons) ? reasons[basic] : NULL;
+}
+
+static const char *const errors[] = {
+#define X(name, number) [number] = #name,
+	VM_ERRORS(X)
+#undef X
+};
+
+const char *vm_error_name(u32 number)
+{
+	return number < ARRAY_SIZE(errors) ? errors[number] : NULL;
+}
