@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "control.h"
 #include "msr.h"
 #include "printf.h"
 #include "string.h"
 #include "vmx/entry.h"
-#include "vmx/invariants.h"
 
 #define MAX_FIELDS 128
 #define ID_SIZE	   80
@@ -30,6 +30,11 @@ struct field_values {
 
 static struct field_values before, expected;
 
+/* What an entry that fails must not have loaded. */
+struct host {
+	ulong cr0, cr3, cr4, dr7;
+};
+
 /* The first row of a subtest whose failed entry left something changed; or the one after it. */
 static struct {
 	unsigned int rows;
@@ -45,7 +50,7 @@ static bool is_watched(u32 field)
 	case VMCS_GUEST:
 		return true;
 	case VMCS_READ_ONLY:
-		return field != VMCS_VM_INSTRUCTION_ERROR;
+		return field == VMCS_EXIT_REASON || field == VMCS_EXIT_QUALIFICATION;
 	case VMCS_CONTROL:
 		return field == VMCS_VM_ENTRY_CONTROLS ||
 		       field == VMCS_VM_ENTRY_INTERRUPTION_INFORMATION;
@@ -147,16 +152,14 @@ static void note_change(const char *id, const char *what, u64 old, u64 now)
 	if (unchanged.failed)
 		return;
 	unchanged.failed = true;
-	snprintf(unchanged.expected, sizeof(unchanged.expected), "%s %#llx after %s", what, old, id);
+	snprintf(unchanged.expected, sizeof(unchanged.expected), "%s %#llx after %s", what, old,
+		 id);
 	snprintf(unchanged.got, sizeof(unchanged.got), "%#llx", now);
 }
 
 /* An exit writes why, and nothing else; without one it is all as it was. */
-static void check_unchanged(const struct vmx_guest *guest, const char *id,
-			    const struct vmx_host *host)
+static void check_unchanged(const struct vmx_guest *guest, const char *id, const struct host *host)
 {
-	const struct vmx_host now = vmx_host_now();
-
 	unchanged.rows++;
 	for (unsigned int i = 0; i < field_count; i++) {
 		u64 value;
@@ -170,16 +173,14 @@ static void check_unchanged(const struct vmx_guest *guest, const char *id,
 	}
 	if (guest->world.exited)
 		return; /* the invariants see to the host's state */
-	if (now.cr0 != host->cr0)
-		note_change(id, "host's CR0", host->cr0, now.cr0);
-	if (now.cr3 != host->cr3)
-		note_change(id, "host's CR3", host->cr3, now.cr3);
-	if (now.cr4 != host->cr4)
-		note_change(id, "host's CR4", host->cr4, now.cr4);
-	if (now.efer != host->efer)
-		note_change(id, "host's EFER", host->efer, now.efer);
-	if (now.dr7 != host->dr7)
-		note_change(id, "host's DR7", host->dr7, now.dr7);
+	if (read_cr0() != host->cr0)
+		note_change(id, "host's CR0", host->cr0, read_cr0());
+	if (read_cr3() != host->cr3)
+		note_change(id, "host's CR3", host->cr3, read_cr3());
+	if (read_cr4() != host->cr4)
+		note_change(id, "host's CR4", host->cr4, read_cr4());
+	if (read_dr7() != host->dr7)
+		note_change(id, "host's DR7", host->dr7, read_dr7());
 }
 
 static void check_next_entry(struct vmx_guest *guest, const char *id)
@@ -187,8 +188,8 @@ static void check_next_entry(struct vmx_guest *guest, const char *id)
 	u32 reason = run(guest);
 
 	next_entry.rows++;
-	if (next_entry.failed || (reason == end && (end != EXIT_VMCALL ||
-						    guest->world.registers.bx == 1)))
+	if (next_entry.failed ||
+	    (reason == end && (end != EXIT_VMCALL || guest->world.registers.bx == 1)))
 		return;
 	next_entry.failed = true;
 	snprintf(next_entry.expected, sizeof(next_entry.expected), "an entry after %s", id);
@@ -200,8 +201,8 @@ static void check_next_entry(struct vmx_guest *guest, const char *id)
 
 static bool check_error(const struct vmx_guest *guest, unsigned int refusal, const char *id)
 {
-	u32 wanted = refusal == BY_CONTROLS ? VM_ERROR_ENTRY_INVALID_CONTROLS :
-					      VM_ERROR_ENTRY_INVALID_HOST_STATE;
+	u32 wanted = refusal == BY_CONTROLS ? VM_ERROR_ENTRY_INVALID_CONTROLS
+					    : VM_ERROR_ENTRY_INVALID_HOST_STATE;
 	char want[64], got[96] = "an entry: ";
 	bool ok = !guest->world.exited && guest->entry.value == VMX_FAIL_VALID_VALUE(wanted);
 
@@ -224,7 +225,8 @@ static bool check_refusal(const struct vmx_guest *guest, unsigned int refusal, c
 	if (refusal <= BY_ADDRESS_SPACE)
 		return check_error(guest, refusal, id);
 	if (refusal < BY_MSR_LOADING)
-		return check_exit_qualification(guest, EXIT_INVALID_GUEST_STATE | EXIT_ENTRY_FAILURE,
+		return check_exit_qualification(guest,
+						EXIT_INVALID_GUEST_STATE | EXIT_ENTRY_FAILURE,
 						qualifications[refusal], "%s", id);
 	return check_exit_qualification(guest, EXIT_MSR_LOADING | EXIT_ENTRY_FAILURE,
 					refusal - BY_MSR_LOADING, "%s", id);
@@ -234,7 +236,7 @@ void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 v
 		 const char *id, ...)
 {
 	u64 old = vmcs_read(field);
-	struct vmx_host host;
+	struct host host;
 	char name[ID_SIZE];
 	bool refused;
 
@@ -245,7 +247,7 @@ void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 v
 	for (unsigned int i = 0; i < field_count; i++)
 		if (fields[i] == field)
 			expected.value[i] = vmcs_read(field);
-	host = vmx_host_now();
+	host = (struct host){ read_cr0(), read_cr3(), read_cr4(), read_dr7() };
 	run(guest);
 	refused = check_refusal(guest, refusal, name);
 	if (refused)
@@ -340,8 +342,8 @@ const struct entry_address *entry_not_canonical(void)
 void entry_check_failures(void)
 {
 	if (unchanged.rows)
-		report_text(__FILE__, __LINE__, !unchanged.failed, unchanged.expected, unchanged.got,
-			    "unchanged");
+		report_text(__FILE__, __LINE__, !unchanged.failed, unchanged.expected,
+			    unchanged.got, "unchanged");
 	if (next_entry.rows)
 		report_text(__FILE__, __LINE__, !next_entry.failed, next_entry.expected,
 			    next_entry.got, "next-entry");

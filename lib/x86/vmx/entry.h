@@ -6,8 +6,9 @@
  *	ENTRY_SUBTEST("link-pointer", test_link_pointer);
  *
  * Besides its rows each such subtest has two checks of all of them: "unchanged", that an entry
- * that failed has left guest-state area and exit information alone ("VM-Entry Failures During or
- * After Loading Guest State"), and "next-entry", that the next legal one then works.
+ * that failed has left guest-state area and event alone ("VM-Entry Failures During or After Loading
+ * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the next
+ *legal one then works.
  */
 #ifndef LIB_X86_VMX_ENTRY_H
 #define LIB_X86_VMX_ENTRY_H
@@ -41,7 +42,7 @@ u32 entry_run(struct vmx_guest *guest);
 /* The entry must succeed, with the VMCS as it is, or with that value in a field. */
 void must_enter(struct vmx_guest *guest, const char *id, ...) __printf(2, 3);
 void must_enter_with(struct vmx_guest *guest, u32 field, u64 value, const char *id, ...)
-	__printf(4, 5);
+    __printf(4, 5);
 
 /* It must fail with that value; the field is as before then. */
 void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
@@ -61,7 +62,8 @@ u64 entry_field_mask(u32 field);
 /* Bits that no physical address has; those of one in a VMCS ("Basic VMX Information"). */
 u64 entry_bits_beyond_memory(void);
 
-/* Addresses: the first that is not canonical, and others; and those that are, whatever the width. */
+/* Addresses: the first that is not canonical, and others; and those that are, whatever the width.
+ */
 struct entry_address {
 	const char *id;
 	u64 value;

@@ -53,16 +53,16 @@ static const struct address {
 	  LEGAL(VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES) },
 	{ "posted-interrupt-descriptor", VMCS_POSTED_INTERRUPT_DESCRIPTOR_ADDRESS, 64,
 	  LEGAL(VMX_PRIMARY_TPR_SHADOW, VMX_PIN_EXTERNAL_INTERRUPT_EXITING,
-		   VMX_SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, VMX_EXIT_ACKNOWLEDGE_INTERRUPT,
-		   VMX_PIN_POSTED_INTERRUPTS),
+		VMX_SECONDARY_VIRTUAL_INTERRUPT_DELIVERY, VMX_EXIT_ACKNOWLEDGE_INTERRUPT,
+		VMX_PIN_POSTED_INTERRUPTS),
 	  .setup = posted_interrupts },
-	{ "pml", VMCS_PML_ADDRESS, 4096, LEGAL(VMX_SECONDARY_EPT, VMX_SECONDARY_PML), .setup = pml },
+	{ "pml", VMCS_PML_ADDRESS, 4096, LEGAL(VMX_SECONDARY_EPT, VMX_SECONDARY_PML),
+	  .setup = pml },
 	{ "sub-page-table", VMCS_SUB_PAGE_PERMISSION_TABLE_POINTER, 4096,
 	  LEGAL(VMX_SECONDARY_EPT, VMX_SECONDARY_SUB_PAGE_WRITE), .setup = vmx_ept },
 	{ "eptp-list", VMCS_EPTP_LIST_ADDRESS, 4096,
 	  LEGAL(VMX_SECONDARY_EPT, VMX_SECONDARY_VM_FUNCTIONS), .setup = eptp_switching },
-	{ "vmread-bitmap", VMCS_VMREAD_BITMAP_ADDRESS, 4096,
-	  LEGAL(VMX_SECONDARY_VMCS_SHADOWING) },
+	{ "vmread-bitmap", VMCS_VMREAD_BITMAP_ADDRESS, 4096, LEGAL(VMX_SECONDARY_VMCS_SHADOWING) },
 	{ "vmwrite-bitmap", VMCS_VMWRITE_BITMAP_ADDRESS, 4096,
 	  LEGAL(VMX_SECONDARY_VMCS_SHADOWING) },
 	{ "virtualization-exception", VMCS_VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS, 4096,
@@ -133,7 +133,8 @@ static void test_last_page(void)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (vmx_allows(rows[i].control))
-			must_enter_with(entry_guest(L2_NATIVE), rows[i].field, last, "%s", rows[i].id);
+			must_enter_with(entry_guest(L2_NATIVE), rows[i].field, last, "%s",
+					rows[i].id);
 		else
 			check_skip("the CPU has no such bitmap", "%s", rows[i].id);
 	}
@@ -163,8 +164,8 @@ static void test_msr_area(const struct msr_area *area)
 	u64 beyond = ~entry_bits_beyond_memory() + 1; /* the first that there cannot be */
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(entries); i++)
-		entries[i] = (struct msr_entry){ MSR_IA32_SYSENTER_CS, 0,
-						 rdmsr(MSR_IA32_SYSENTER_CS) };
+		entries[i] =
+		    (struct msr_entry){ MSR_IA32_SYSENTER_CS, 0, rdmsr(MSR_IA32_SYSENTER_CS) };
 	must_enter_with(guest, area->address, ~0ull, "none");
 	vmcs_write(area->address, (ulong)entries);
 	must_enter_with(guest, area->count, 1, "one");

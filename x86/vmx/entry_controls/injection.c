@@ -10,7 +10,7 @@
 
 #define FIELD VMCS_VM_ENTRY_INTERRUPTION_INFORMATION
 
-#define BASIC_ERROR_CODE_FREE BIT_ULL(56) /* an error code is neither needed nor forbidden */
+#define BASIC_ERROR_CODE_FREE  BIT_ULL(56) /* an error code is neither needed nor forbidden */
 #define BASIC_NESTED_EXCEPTION BIT_ULL(58)
 #define MISC_LENGTH_0	       BIT_ULL(30)
 
@@ -132,7 +132,8 @@ static void test_exceptions(void)
 		}
 		must_inject(guest, exception(vector), "vector", vector);
 		if (is_free)
-			must_inject(guest, other, has_error_code(vector) ? "without" : "with", vector);
+			must_inject(guest, other, has_error_code(vector) ? "without" : "with",
+				    vector);
 		else
 			must_not_inject(guest, other, has_error_code(vector) ? "without" : "with",
 					vector);
@@ -159,7 +160,8 @@ static void test_real_mode(void)
 				event(TYPE_HARDWARE_EXCEPTION, vector) | INTERRUPTION_ERROR_CODE,
 				"with", vector);
 		if (vector != VECTOR_CP)
-			must_inject(guest, event(TYPE_HARDWARE_EXCEPTION, vector), "vector", vector);
+			must_inject(guest, event(TYPE_HARDWARE_EXCEPTION, vector), "vector",
+				    vector);
 	}
 }
 
@@ -183,7 +185,8 @@ static void test_error_code_types(void)
 	struct vmx_guest *guest = event_guest(L2_PAE);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
-		must_not_inject(guest, event(rows[i].type, rows[i].vector) | INTERRUPTION_ERROR_CODE,
+		must_not_inject(guest,
+				event(rows[i].type, rows[i].vector) | INTERRUPTION_ERROR_CODE,
 				rows[i].id, rows[i].vector);
 }
 

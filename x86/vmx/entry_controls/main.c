@@ -24,7 +24,8 @@ TEST_SUMMARY("a VM entry refuses each illegal VMX control with error 7, and take
 TEST_MANUAL("SDM volume 3C, \"Checks on VMX Controls\"");
 TEST_MANUAL("SDM volume 3C, \"VM-Entry Failures During or After Loading Guest State\"");
 TEST_MANUAL("SDM volume 3D, appendix A \"VMX Capability Reporting Facility\"");
-TEST_GUARDS("Linux 4f350c6dbcb9: nested VMX took the processor's refusal of controls for a VM exit");
+TEST_GUARDS(
+    "Linux 4f350c6dbcb9: nested VMX took the processor's refusal of controls for a VM exit");
 TEST_NEEDS("VMX");
 
 static void test_modes(void)
@@ -100,8 +101,10 @@ static void test_smm(void)
 	u64 deactivate = 1u << VMX_CONTROL_BIT(VMX_ENTRY_DEACTIVATE_DUAL_MONITOR);
 
 	must_refuse(guest, BY_CONTROLS, VMCS_VM_ENTRY_CONTROLS, controls | smm, "entry-to-smm");
-	must_refuse(guest, BY_CONTROLS, VMCS_VM_ENTRY_CONTROLS, controls | deactivate, "deactivate");
-	must_refuse(guest, BY_CONTROLS, VMCS_VM_ENTRY_CONTROLS, controls | smm | deactivate, "both");
+	must_refuse(guest, BY_CONTROLS, VMCS_VM_ENTRY_CONTROLS, controls | deactivate,
+		    "deactivate");
+	must_refuse(guest, BY_CONTROLS, VMCS_VM_ENTRY_CONTROLS, controls | smm | deactivate,
+		    "both");
 }
 
 ENTRY_SUBTEST("smm", test_smm);
@@ -146,7 +149,7 @@ static const struct dependency {
 	u32 invert;
 	u32 end; /* how the legal entry ends; 0: as usual */
 } dependencies[] = {
-#define LEGAL(...)     .legal = CONTROLS(__VA_ARGS__)
+#define LEGAL(...)	.legal = CONTROLS(__VA_ARGS__)
 #define INVERT(control) .invert = VMX_##control
 	{ "virtual-nmis.without-nmi-exiting", LEGAL(VMX_PIN_NMI_EXITING, VMX_PIN_VIRTUAL_NMIS),
 	  INVERT(PIN_NMI_EXITING) },

@@ -42,11 +42,12 @@ static void test_tpr_threshold(void)
 		return;
 	guest = tpr_guest(0xf0);
 	must_refuse_bits(guest, BY_CONTROLS, VMCS_TPR_THRESHOLD, ~0xfu, "reserved");
-	for (u8 class = 0; class < 16; class++) {
+	for (u8 class = 0; class < 16; class ++) {
 		guest = tpr_guest(class << 4 | 0xf);
 		must_enter_with(guest, VMCS_TPR_THRESHOLD, class, "equal.class-%u", class);
 		if (class)
-			must_enter_with(guest, VMCS_TPR_THRESHOLD, class - 1, "below.class-%u", class);
+			must_enter_with(guest, VMCS_TPR_THRESHOLD, class - 1, "below.class-%u",
+					class);
 		if (class < 15)
 			must_refuse(guest, BY_CONTROLS, VMCS_TPR_THRESHOLD, class + 1,
 				    "above.class-%u", class);
@@ -63,7 +64,8 @@ static void test_tpr_threshold_apic_accesses(void)
 	static u8 apic_access[4096] __aligned(4096);
 	struct vmx_guest *guest;
 
-	if (!vmx_needs(VMX_PRIMARY_TPR_SHADOW) || !vmx_needs(VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES))
+	if (!vmx_needs(VMX_PRIMARY_TPR_SHADOW) ||
+	    !vmx_needs(VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES))
 		return;
 	guest = tpr_guest(0x20);
 	vmx_set(VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES);
@@ -114,9 +116,12 @@ ENTRY_SUBTEST("vpid", test_vpid);
 /* A vector has 8 bits, the field 16. */
 static void test_notification_vector(void)
 {
-	static const u32 controls[] = { VMX_PRIMARY_TPR_SHADOW, VMX_PIN_EXTERNAL_INTERRUPT_EXITING,
+	static const u32 controls[] = { VMX_PRIMARY_TPR_SHADOW,
+					VMX_PIN_EXTERNAL_INTERRUPT_EXITING,
 					VMX_SECONDARY_VIRTUAL_INTERRUPT_DELIVERY,
-					VMX_EXIT_ACKNOWLEDGE_INTERRUPT, VMX_PIN_POSTED_INTERRUPTS, 0 };
+					VMX_EXIT_ACKNOWLEDGE_INTERRUPT,
+					VMX_PIN_POSTED_INTERRUPTS,
+					0 };
 	static u8 descriptor[64] __aligned(64);
 	struct vmx_guest *guest;
 

@@ -73,7 +73,43 @@ static void test_launch_state(void)
 
 ENTRY_SUBTEST("launch-state", test_launch_state);
 
-#define UNRESTRICTED_CR0 ((u64)(CR0_PE | CR0_PG)) /* bits that are free in an unrestricted guest */
+/* Reason and qualification are written; what else an exit tells is still what the last one was. */
+static void test_exit_information(void)
+{
+	static const struct {
+		const char *id;
+		u32 field;
+	} rows[] = {
+		{ "interruption-information", VMCS_VM_EXIT_INTERRUPTION_INFORMATION },
+		{ "interruption-error-code", VMCS_VM_EXIT_INTERRUPTION_ERROR_CODE },
+		{ "vectoring-information", VMCS_IDT_VECTORING_INFORMATION },
+		{ "vectoring-error-code", VMCS_IDT_VECTORING_ERROR_CODE },
+		{ "length", VMCS_VM_EXIT_INSTRUCTION_LENGTH },
+		{ "instruction", VMCS_VM_EXIT_INSTRUCTION_INFORMATION },
+		{ "linear-address", VMCS_GUEST_LINEAR_ADDRESS },
+	};
+	struct vmx_guest *guest = entry_guest(L2_PAE);
+	u64 before[ARRAY_SIZE(rows)];
+
+	/* An exception, met while an event is delivered, leaves something in most of them. */
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT, 0);
+	vmcs_write(VMCS_VM_ENTRY_INTERRUPTION_INFORMATION,
+		   INTERRUPTION_VALID | INTERRUPTION_TYPE(TYPE_HARDWARE_EXCEPTION) | VECTOR_UD);
+	entry_run(guest);
+	check_exception(guest, FAULT_GP(VECTOR_UD << 3 | 3), "before");
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
+		before[i] = vmcs_read(rows[i].field);
+	vmcs_write(VMCS_GUEST_RFLAGS, 0);
+	entry_run(guest);
+	check_exit(guest, EXIT_INVALID_GUEST_STATE | EXIT_ENTRY_FAILURE, "failure");
+	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++)
+		check_equal(vmcs_read(rows[i].field), before[i], "%s", rows[i].id);
+}
+
+ENTRY_SUBTEST("exit-information", test_exit_information);
+
+#define UNRESTRICTED_CR0 ((u64)(CR0_PE | CR0_PG)) /* bits that are free in an unrestricted guest   \
+						   */
 
 static const struct bit {
 	const char *id;
@@ -121,7 +157,7 @@ static void test_cr0_unrestricted(void)
 		    "paging-without-pe");
 	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_CR0,
 			 (rdmsr(MSR_IA32_VMX_CR0_FIXED0) & ~UNRESTRICTED_CR0) |
-				 ~rdmsr(MSR_IA32_VMX_CR0_FIXED1),
+			     ~rdmsr(MSR_IA32_VMX_CR0_FIXED1),
 			 "fixed");
 }
 
@@ -134,7 +170,8 @@ static void test_cr4(void)
 
 	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_CR4,
 			 rdmsr(MSR_IA32_VMX_CR4_FIXED0) | ~fixed1, "fixed");
-	/* SMEP and SMAP do not hinder this guest: neither is its code in ring 3, nor does it load. */
+	/* SMEP and SMAP do not hinder this guest: neither is its code in ring 3, nor does it load.
+	 */
 	for (unsigned int i = 0; i < ARRAY_SIZE(cr4_bits); i++) {
 		const char *id = cr4_bits[i].id;
 
@@ -142,7 +179,8 @@ static void test_cr4(void)
 			check_skip("the CPU has no such bit", "legal.%s", id);
 			continue;
 		}
-		/* L2's code is on pages that are open to ring 3: under SMEP it cannot be fetched. */
+		/* L2's code is on pages that are open to ring 3: under SMEP it cannot be fetched.
+		 */
 		entry_ends_with(cr4_bits[i].bit == CR4_SMEP ? EXIT_EXCEPTION_OR_NMI : EXIT_VMCALL);
 		must_enter_with(guest, VMCS_GUEST_CR4, cr4 ^ cr4_bits[i].bit, "legal.%s", id);
 	}
@@ -220,16 +258,16 @@ static void test_long_mode(void)
 
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR4,
 		    vmcs_read(VMCS_GUEST_CR4) & ~(u64)CR4_PAE, "without-pae");
-	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR0,
-		    vmcs_read(VMCS_GUEST_CR0) & ~(u64)CR0_PG, "without-paging");
+	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) & ~(u64)CR0_PG,
+		    "without-paging");
 	if (!vmx_allows(VMX_SECONDARY_UNRESTRICTED_GUEST)) {
 		check_skip("the CPU has no unrestricted guests", "without-paging.unrestricted");
 		return;
 	}
 	vmx_ept(guest);
 	vmx_set(VMX_SECONDARY_UNRESTRICTED_GUEST);
-	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR0,
-		    vmcs_read(VMCS_GUEST_CR0) & ~(u64)CR0_PG, "without-paging.unrestricted");
+	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) & ~(u64)CR0_PG,
+		    "without-paging.unrestricted");
 }
 
 ENTRY_SUBTEST("long-mode", test_long_mode);

@@ -67,8 +67,8 @@ static void test_sysenter(void)
 		struct vmx_guest *guest = entry_guest(rows[i].mode);
 
 		for (const struct entry_address *bad = entry_not_canonical(); bad->id; bad++)
-			must_refuse(guest, BY_GUEST_STATE, rows[i].field, bad->value, "%s.%s", rows[i].id,
-				    bad->id);
+			must_refuse(guest, BY_GUEST_STATE, rows[i].field, bad->value, "%s.%s",
+				    rows[i].id, bad->id);
 		for (unsigned int j = 0; j < ARRAY_SIZE(entry_canonical); j++)
 			must_enter_with(guest, rows[i].field, entry_canonical[j].value,
 					"%s.legal.%s", rows[i].id, entry_canonical[j].id);
@@ -104,8 +104,8 @@ static void test_pat(void)
 				must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_PAT, value,
 					    "pa%u.type-%llu", n, type);
 			else
-				must_enter_with(guest, VMCS_GUEST_IA32_PAT, value, "pa%u.type-%llu", n,
-						type);
+				must_enter_with(guest, VMCS_GUEST_IA32_PAT, value, "pa%u.type-%llu",
+						n, type);
 		}
 	}
 }
@@ -144,12 +144,14 @@ static void test_efer(void)
 			"legal");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LMA, "pae.lma");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LME, "pae.lme");
-	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LME | EFER_LMA, "pae.lma-lme");
+	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LME | EFER_LMA,
+		    "pae.lma-lme");
 	vmx_clear(VMX_ENTRY_LOAD_EFER);
 	must_enter_with(guest, VMCS_GUEST_IA32_EFER, ~0ull, "off");
 #ifdef __x86_64__
 	guest = entry_guest(L2_LONG);
-	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, ~efer_bits(), "long.reserved");
+	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, ~efer_bits(),
+			 "long.reserved");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LME, "long.lme");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, EFER_LMA, "long.lma");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_IA32_EFER, 0, "long.none");
@@ -206,7 +208,8 @@ static void test_bndcfgs(void)
 
 ENTRY_SUBTEST("bndcfgs", test_bndcfgs);
 
-/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address. */
+/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address.
+ */
 static void test_cet(void)
 {
 	struct vmx_guest *guest;

@@ -167,7 +167,8 @@ static void test_pdptes_not_pae(void)
 {
 	static const u8 modes[] = {
 #ifdef __x86_64__
-		L2_LONG, L2_COMPAT,
+		L2_LONG,
+		L2_COMPAT,
 #endif
 		L2_32BIT,
 	};

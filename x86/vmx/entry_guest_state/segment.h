@@ -14,15 +14,15 @@ enum segment_number { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
 #define RIGHTS(n)   (VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * (n))
 
 /* Access rights. "Guest Register State" */
-#define RIGHTS_TYPE	0xfu
-#define RIGHTS_S	BIT(4)
+#define RIGHTS_TYPE	 0xfu
+#define RIGHTS_S	 BIT(4)
 #define RIGHTS_DPL_OF(n) ((u32)(n) << 5)
-#define RIGHTS_DPL	RIGHTS_DPL_OF(3)
-#define RIGHTS_P	BIT(7)
-#define RIGHTS_L	BIT(13)
-#define RIGHTS_DB	BIT(14)
-#define RIGHTS_G	BIT(15)
-#define RIGHTS_RESERVED 0xfffe0f00u
+#define RIGHTS_DPL	 RIGHTS_DPL_OF(3)
+#define RIGHTS_P	 BIT(7)
+#define RIGHTS_L	 BIT(13)
+#define RIGHTS_DB	 BIT(14)
+#define RIGHTS_G	 BIT(15)
+#define RIGHTS_RESERVED	 0xfffe0f00u
 
 extern const char *const segment_names[SEGMENTS];
 

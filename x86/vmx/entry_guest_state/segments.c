@@ -7,7 +7,8 @@ const char *const segment_names[SEGMENTS] = { "es", "cs", "ss", "ds", "fs", "gs"
 
 static const u8 modes[] = {
 #ifdef __x86_64__
-	L2_LONG, L2_COMPAT,
+	L2_LONG,
+	L2_COMPAT,
 #endif
 	L2_PAE,
 };
@@ -234,9 +235,12 @@ static void test_dpl_unrestricted(void)
 		return;
 	guest = unrestricted_guest();
 	for (u32 rpl = 1; rpl < 4; rpl++) {
-		must_enter_with(guest, SELECTOR(SS), vmcs_read(SELECTOR(SS)) | rpl, "ss-rpl-%u", rpl);
-		must_enter_with(guest, SELECTOR(CS), vmcs_read(SELECTOR(CS)) | rpl, "cs-rpl-%u", rpl);
-		must_enter_with(guest, SELECTOR(DS), vmcs_read(SELECTOR(DS)) | rpl, "ds-rpl-%u", rpl);
+		must_enter_with(guest, SELECTOR(SS), vmcs_read(SELECTOR(SS)) | rpl, "ss-rpl-%u",
+				rpl);
+		must_enter_with(guest, SELECTOR(CS), vmcs_read(SELECTOR(CS)) | rpl, "cs-rpl-%u",
+				rpl);
+		must_enter_with(guest, SELECTOR(DS), vmcs_read(SELECTOR(DS)) | rpl, "ds-rpl-%u",
+				rpl);
 		must_refuse(guest, BY_GUEST_STATE, RIGHTS(SS),
 			    vmcs_read(RIGHTS(SS)) | RIGHTS_DPL_OF(rpl), "ss-dpl-%u", rpl);
 		must_refuse(guest, BY_GUEST_STATE, RIGHTS(CS),
@@ -308,21 +312,25 @@ static void test_bases(void)
 
 			prefix_push("%s.%s", l2_mode_name(modes[i]), segment_names[n]);
 			if (n < FS) {
-				must_refuse_bits(guest, BY_GUEST_STATE, BASE(n), ~0ull << 32, "high");
+				must_refuse_bits(guest, BY_GUEST_STATE, BASE(n), ~0ull << 32,
+						 "high");
 				if (n != CS)
 					must_enter_with(guest, BASE(n), 0xffffffff, "legal");
 				prefix_pop();
 				continue;
 			}
 			for (unsigned int j = 0; j < ARRAY_SIZE(entry_canonical); j++)
-				must_enter_with(guest, BASE(n), entry_canonical[j].value, "legal.%s",
-						entry_canonical[j].id);
-			for (const struct entry_address *bad = entry_not_canonical(); bad->id; bad++)
-				must_refuse(guest, BY_GUEST_STATE, BASE(n), bad->value, "%s", bad->id);
-			vmcs_write(RIGHTS(n), ACCESS_RIGHTS_UNUSABLE);
-			for (const struct entry_address *bad = entry_not_canonical(); bad->id; bad++)
-				must_refuse(guest, BY_GUEST_STATE, BASE(n), bad->value, "unusable.%s",
+				must_enter_with(guest, BASE(n), entry_canonical[j].value,
+						"legal.%s", entry_canonical[j].id);
+			for (const struct entry_address *bad = entry_not_canonical(); bad->id;
+			     bad++)
+				must_refuse(guest, BY_GUEST_STATE, BASE(n), bad->value, "%s",
 					    bad->id);
+			vmcs_write(RIGHTS(n), ACCESS_RIGHTS_UNUSABLE);
+			for (const struct entry_address *bad = entry_not_canonical(); bad->id;
+			     bad++)
+				must_refuse(guest, BY_GUEST_STATE, BASE(n), bad->value,
+					    "unusable.%s", bad->id);
 			prefix_pop();
 		}
 	}

@@ -8,9 +8,11 @@
 
 static const u8 modes[] = {
 #ifdef __x86_64__
-	L2_LONG, L2_COMPAT,
+	L2_LONG,
+	L2_COMPAT,
 #endif
-	L2_PAE, L2_V8086,
+	L2_PAE,
+	L2_V8086,
 };
 
 static void check_types(struct vmx_guest *guest, enum segment_number n, u32 legal)
@@ -21,7 +23,8 @@ static void check_types(struct vmx_guest *guest, enum segment_number n, u32 lega
 		if (legal & BIT(type))
 			must_enter_with(guest, RIGHTS(n), rights | type, "type-%u", type);
 		else
-			must_refuse(guest, BY_GUEST_STATE, RIGHTS(n), rights | type, "type-%u", type);
+			must_refuse(guest, BY_GUEST_STATE, RIGHTS(n), rights | type, "type-%u",
+				    type);
 	}
 }
 
@@ -46,7 +49,8 @@ static void test_tr(void)
 		prefix_push("%s", l2_mode_name(modes[i]));
 		check_types(guest, TR, is_long ? BIT(11) : BIT(3) | BIT(11));
 		check_segment(guest, TR);
-		must_refuse_bits(guest, BY_GUEST_STATE, RIGHTS(TR), ACCESS_RIGHTS_UNUSABLE, "unusable");
+		must_refuse_bits(guest, BY_GUEST_STATE, RIGHTS(TR), ACCESS_RIGHTS_UNUSABLE,
+				 "unusable");
 		must_refuse(guest, BY_GUEST_STATE, SELECTOR(TR), 4, "ti");
 		must_refuse(guest, BY_GUEST_STATE, SELECTOR(TR), 0xffff, "ti.all");
 		must_enter_with(guest, SELECTOR(TR), 0xfffb, "rpl");

@@ -34,8 +34,8 @@ static void test_v8086_selectors(void)
 
 		for (unsigned int j = 0; j < ARRAY_SIZE(selectors); j++) {
 			vmcs_write(BASE(n), selectors[j] << 4);
-			must_enter_with(guest, SELECTOR(n), selectors[j], "%s.%#x", segment_names[n],
-					selectors[j]);
+			must_enter_with(guest, SELECTOR(n), selectors[j], "%s.%#x",
+					segment_names[n], selectors[j]);
 		}
 	}
 }

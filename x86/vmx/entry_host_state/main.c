@@ -6,8 +6,8 @@
  * and SSP", "Checks on Host Segment and Descriptor-Table Registers", "Checks Related to
  * Address-Space Size".
  *
- * A hypervisor that offers nested VMX never gives L1's host state to the processor: what it does not
- * check itself is found when the exit is emulated, if at all, and then it is too late to fail.
+ * A hypervisor that offers nested VMX never gives L1's host state to the processor: what it does
+ *not check itself is found when the exit is emulated, if at all, and then it is too late to fail.
  * Selectors, canonical addresses and EFER's consistency were missing in KVM for years.
  *
  * A legal neighbour that differs from L1's own state is made L1's before: an exit then loads what
@@ -32,10 +32,13 @@ static const struct selector {
 	u32 field;
 	bool not_null; /* in each mode */
 } selectors[] = {
-	{ "es", VMCS_HOST_ES_SELECTOR, false }, { "cs", VMCS_HOST_CS_SELECTOR, true },
+	{ "es", VMCS_HOST_ES_SELECTOR, false },
+	{ "cs", VMCS_HOST_CS_SELECTOR, true },
 	{ "ss", VMCS_HOST_SS_SELECTOR, sizeof(ulong) == 4 },
-	{ "ds", VMCS_HOST_DS_SELECTOR, false }, { "fs", VMCS_HOST_FS_SELECTOR, false },
-	{ "gs", VMCS_HOST_GS_SELECTOR, false }, { "tr", VMCS_HOST_TR_SELECTOR, true },
+	{ "ds", VMCS_HOST_DS_SELECTOR, false },
+	{ "fs", VMCS_HOST_FS_SELECTOR, false },
+	{ "gs", VMCS_HOST_GS_SELECTOR, false },
+	{ "tr", VMCS_HOST_TR_SELECTOR, true },
 };
 
 static void test_selectors(void)
@@ -108,8 +111,8 @@ static void test_canonical(void)
 
 		prefix_push("%s", addresses[i].id);
 		for (const struct entry_address *bad = entry_not_canonical(); bad->id; bad++)
-			must_refuse(guest, addresses[i].refusal, addresses[i].field, bad->value, "%s",
-				    bad->id);
+			must_refuse(guest, addresses[i].refusal, addresses[i].field, bad->value,
+				    "%s", bad->id);
 		for (unsigned int j = 0; msr && j < ARRAY_SIZE(entry_canonical); j++) {
 			wrmsr(msr, entry_canonical[j].value);
 			must_enter_with(guest, addresses[i].field, entry_canonical[j].value,

@@ -18,7 +18,8 @@ static void test_cr0(void)
 		const char *id;
 		ulong bit;
 	} legal[] = {
-		{ "mp", CR0_MP }, { "em", CR0_EM }, { "ts", CR0_TS }, { "wp", CR0_WP }, { "am", CR0_AM },
+		{ "mp", CR0_MP }, { "em", CR0_EM }, { "ts", CR0_TS },
+		{ "wp", CR0_WP }, { "am", CR0_AM },
 	};
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
 	ulong cr0 = read_cr0();
@@ -40,8 +41,8 @@ static void test_cr4(void)
 		const char *id;
 		ulong bit;
 	} legal[] = {
-		{ "tsd", CR4_TSD }, { "de", CR4_DE }, { "mce", CR4_MCE }, { "pge", CR4_PGE },
-		{ "pce", CR4_PCE },
+		{ "tsd", CR4_TSD }, { "de", CR4_DE },	{ "mce", CR4_MCE },
+		{ "pge", CR4_PGE }, { "pce", CR4_PCE },
 	};
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
 	ulong cr4 = read_cr4();
@@ -95,7 +96,8 @@ static void test_pat(void)
 	for (unsigned int n = 0; n < 8; n++) {
 		u64 without = pat & ~(0xffull << n * 8);
 
-		must_refuse_bits(guest, BY_HOST_STATE, VMCS_HOST_IA32_PAT, 0xf8ull << n * 8, "reserved");
+		must_refuse_bits(guest, BY_HOST_STATE, VMCS_HOST_IA32_PAT, 0xf8ull << n * 8,
+				 "reserved");
 		for (u64 type = 0; type < 8; type++) {
 			u64 value = without | type << n * 8;
 
@@ -103,8 +105,8 @@ static void test_pat(void)
 				must_refuse(guest, BY_HOST_STATE, VMCS_HOST_IA32_PAT, value,
 					    "pa%u.type-%llu", n, type);
 			else if (n == 7)
-				must_enter_with(guest, VMCS_HOST_IA32_PAT, value, "pa%u.type-%llu", n,
-						type);
+				must_enter_with(guest, VMCS_HOST_IA32_PAT, value, "pa%u.type-%llu",
+						n, type);
 		}
 	}
 	wrmsr(MSR_IA32_PAT, pat);
@@ -163,7 +165,8 @@ static void test_perf_global_ctrl(void)
 
 ENTRY_SUBTEST("perf-global-ctrl", test_perf_global_ctrl);
 
-/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address. */
+/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address.
+ */
 static void test_cet(void)
 {
 	struct vmx_guest *guest;
@@ -184,10 +187,10 @@ static void test_cet(void)
 	must_enter_with(guest, VMCS_HOST_IA32_INTERRUPT_SSP_TABLE_ADDR, 0x1000, "table");
 	if (sizeof(ulong) == 8) {
 		for (const struct entry_address *bad = entry_not_canonical(); bad->id; bad++) {
-			must_refuse(guest, BY_HOST_STATE, VMCS_HOST_IA32_S_CET, bad->value & ~0xfffull,
-				    "s-cet.%s", bad->id);
-			must_refuse(guest, BY_HOST_STATE, VMCS_HOST_SSP, bad->value & ~7ull, "ssp.%s",
-				    bad->id);
+			must_refuse(guest, BY_HOST_STATE, VMCS_HOST_IA32_S_CET,
+				    bad->value & ~0xfffull, "s-cet.%s", bad->id);
+			must_refuse(guest, BY_HOST_STATE, VMCS_HOST_SSP, bad->value & ~7ull,
+				    "ssp.%s", bad->id);
 			must_refuse(guest, BY_HOST_STATE, VMCS_HOST_IA32_INTERRUPT_SSP_TABLE_ADDR,
 				    bad->value, "table.%s", bad->id);
 		}
@@ -223,7 +226,8 @@ static void test_cr4_cet(void)
 		vmcs_write(VMCS_HOST_IA32_S_CET, 0);
 		vmcs_write(VMCS_HOST_SSP, 0);
 		vmcs_write(VMCS_HOST_IA32_INTERRUPT_SSP_TABLE_ADDR, 0);
-		must_refuse(guest, BY_HOST_STATE, VMCS_HOST_CR4, cr4 | CR4_CET, "without-wp.load-cet");
+		must_refuse(guest, BY_HOST_STATE, VMCS_HOST_CR4, cr4 | CR4_CET,
+			    "without-wp.load-cet");
 	}
 	write_cr4(cr4);
 	write_cr0(cr0);
