@@ -26,6 +26,7 @@ TEST_SUMMARY("a VM entry refuses each illegal guest state with exit 33, and take
 TEST_MANUAL("SDM volume 3C, \"Checks on the Guest State Area\"");
 TEST_MANUAL("SDM volume 3C, \"Loading MSRs\"");
 TEST_MANUAL("SDM volume 3C, \"VM-Entry Failures During or After Loading Guest State\"");
+TEST_GUARDS("Linux 095686e6fcb4: nested VMX entered with reserved bits in IA32_DEBUGCTL");
 TEST_NEEDS("VMX");
 
 #define CR4_CET BIT(23)
@@ -108,8 +109,9 @@ static void test_exit_information(void)
 
 ENTRY_SUBTEST("exit-information", test_exit_information);
 
-#define UNRESTRICTED_CR0 ((u64)(CR0_PE | CR0_PG)) /* bits that are free in an unrestricted guest   \
-						   */
+#define UNRESTRICTED_CR0                                                                           \
+	((u64)(CR0_PE | CR0_PG)) /* bits that are free in an unrestricted guest                    \
+				  */
 
 static const struct bit {
 	const char *id;
