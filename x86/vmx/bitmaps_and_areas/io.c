@@ -15,12 +15,12 @@
 
 #define PORT 0x1237 /* no device is there; its neighbour's bit lies in another byte */
 
-#define IO_SIZE(n)	((n) - 1)
-#define IO_IN		BIT(3)
-#define IO_STRING	BIT(4)
-#define IO_REP		BIT(5)
-#define IO_IMMEDIATE	BIT(6)
-#define IO_PORT(port)	((u64)(port) << 16)
+#define IO_SIZE(n)    ((n)-1)
+#define IO_IN	      BIT(3)
+#define IO_STRING     BIT(4)
+#define IO_REP	      BIT(5)
+#define IO_IMMEDIATE  BIT(6)
+#define IO_PORT(port) ((u64)(port) << 16)
 
 L2_CODE(in_1, "in %dx, %al\n vmcall");
 L2_CODE(in_2, "in %dx, %ax\n vmcall");
@@ -35,9 +35,9 @@ static const struct access {
 	u8 size, length;
 	u32 qualification; /* but for the port */
 } accesses[] = {
-	{ "in-1", in_1, 1, 1, IO_IN | IO_SIZE(1) },	{ "in-2", in_2, 2, 2, IO_IN | IO_SIZE(2) },
-	{ "in-4", in_4, 4, 1, IO_IN | IO_SIZE(4) },	{ "out-1", out_1, 1, 1, IO_SIZE(1) },
-	{ "out-2", out_2, 2, 2, IO_SIZE(2) },		{ "out-4", out_4, 4, 1, IO_SIZE(4) },
+	{ "in-1", in_1, 1, 1, IO_IN | IO_SIZE(1) }, { "in-2", in_2, 2, 2, IO_IN | IO_SIZE(2) },
+	{ "in-4", in_4, 4, 1, IO_IN | IO_SIZE(4) }, { "out-1", out_1, 1, 1, IO_SIZE(1) },
+	{ "out-2", out_2, 2, 2, IO_SIZE(2) },	    { "out-4", out_4, 4, 1, IO_SIZE(4) },
 };
 
 static struct vmx_guest *prepare(const u8 *code, u16 port)
@@ -53,7 +53,7 @@ static void test_bits(const struct access *access, u16 port, const char *where)
 {
 	for (int n = port ? -1 : 0; n <= access->size; n++) {
 		struct vmx_guest *guest = prepare(access->code, port);
-		bool hit = n >= 0 && n < access->size, wraps = port + access->size > 0x10000;
+		bool hit = n >= 0 && n<access->size, wraps = port + access->size> 0x10000;
 
 		if (port + n > 0xffff)
 			continue;
@@ -115,8 +115,7 @@ static void test_wrap(void)
 			struct vmx_guest *guest = prepare(accesses[i].code, port);
 
 			vmx_run(guest);
-			check_exit(guest,
-				   port + accesses[i].size > 0x10000 ? EXIT_IO : EXIT_VMCALL,
+			check_exit(guest, port + accesses[i].size > 0x10000 ? EXIT_IO : EXIT_VMCALL,
 				   "port-%#x.%s", port, accesses[i].name);
 		}
 	}
@@ -183,8 +182,8 @@ static void test_immediate(void)
 	guest = prepare(in_immediate, PORT);
 	vmx_intercept_ports(guest, 0x80, 1);
 	vmx_run(guest);
-	check_exit_qualification(guest, EXIT_IO,
-				 IO_PORT(0x80) | IO_SIZE(1) | IO_IN | IO_IMMEDIATE, "in");
+	check_exit_qualification(guest, EXIT_IO, IO_PORT(0x80) | IO_SIZE(1) | IO_IN | IO_IMMEDIATE,
+				 "in");
 	guest = prepare(out_immediate, PORT);
 	vmx_intercept_ports(guest, 0x83, 1);
 	vmx_run(guest);
@@ -349,12 +348,12 @@ L2_CODE(outsl_gs, ".byte 0x65\n outsl\n vmcall");
 L2_CODE(rep_outsb, "rep outsb\n vmcall");
 L2_CODE(outsb_small, ".byte 0x67\n outsb\n vmcall");
 
-#define ADDRESS(n)    ((u32)(n) << 7)
-#define SEGMENT(n)    ((u32)(n) << 15)
+#define ADDRESS(n) ((u32)(n) << 7)
+#define SEGMENT(n) ((u32)(n) << 15)
 #ifdef __x86_64__
-#define NATIVE	      2
+#define NATIVE 2
 #else
-#define NATIVE	      1
+#define NATIVE 1
 #endif
 
 static const struct string_access {

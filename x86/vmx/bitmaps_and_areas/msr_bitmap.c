@@ -22,7 +22,8 @@ static const struct {
 	const u8 *code;
 	u8 bit;
 	u32 exit;
-} accesses[] = { { "read", read_msr, READ, EXIT_RDMSR }, { "write", write_msr, WRITE, EXIT_WRMSR } };
+} accesses[] = { { "read", read_msr, READ, EXIT_RDMSR },
+		 { "write", write_msr, WRITE, EXIT_WRMSR } };
 
 static const u32 ranges[] = { 0, 0xc0000000 };
 #define RANGE_LAST 0x1fff
@@ -58,8 +59,9 @@ static void test_msr(u32 msr)
 			vmx_intercept_msr(guest, msr, bits & READ, bits & WRITE);
 			vmx_run(guest);
 			if (bits & accesses[i].bit)
-				check_exit_qualification(guest, accesses[i].exit, 0, "%x.%s.bits-%u",
-							 msr, accesses[i].name, bits);
+				check_exit_qualification(guest, accesses[i].exit, 0,
+							 "%x.%s.bits-%u", msr, accesses[i].name,
+							 bits);
 			else
 				check(passed(), "%x.%s.bits-%u", msr, accesses[i].name, bits);
 		}

@@ -112,7 +112,7 @@ static void test_read(void)
 		for (unsigned int m = 0; m < ARRAY_SIZE(masks); m++) {
 			for (unsigned int n = 0; n < ARRAY_SIZE(shadows); n++) {
 				struct vmx_guest *guest =
-					prepare(cr, cr->from, masks[m], shadows[n]);
+				    prepare(cr, cr->from, masks[m], shadows[n]);
 				ulong value = vmcs_read(cr->guest);
 
 				vmx_run(guest);
@@ -210,8 +210,8 @@ static void test_lmsw(void)
 	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(lmsw_rows); i++) {
 		bool memory = i & 1;
 		__typeof__(&lmsw_rows[0]) row = &lmsw_rows[i / 2];
-		struct vmx_guest *guest = prepare(&registers[0], memory ? lmsw_memory : lmsw,
-						  row->mask, row->shadow);
+		struct vmx_guest *guest =
+		    prepare(&registers[0], memory ? lmsw_memory : lmsw, row->mask, row->shadow);
 
 		prefix_push("%s.%s", row->name, memory ? "memory" : "register");
 		guest->world.registers.ax = (ulong)operand() + 6;
@@ -225,7 +225,7 @@ static void test_lmsw(void)
 		} else {
 			check_exit_qualification(guest, EXIT_CR_ACCESS,
 						 ACCESS(0, LMSW) | LMSW_SOURCE(row->source) |
-							 (memory ? LMSW_MEMORY : 0),
+						     (memory ? LMSW_MEMORY : 0),
 						 "exit");
 			if (memory)
 				check_equal(vmcs_read(VMCS_GUEST_LINEAR_ADDRESS),
@@ -239,9 +239,11 @@ VMX_SUBTEST("cr.lmsw", test_lmsw);
 
 /* Each general register as the operand, its number in the qualification. */
 #define MOVES(name)                                                                                \
-	"mov " R(ax) ", %" name "\n mov " R(cx) ", %" name "\n mov " R(dx) ", %" name "\n"         \
-	"mov " R(bx) ", %" name "\n mov " R(sp) ", %" name "\n mov " R(bp) ", %" name "\n"         \
-	"mov " R(si) ", %" name "\n mov " R(di) ", %" name "\n"
+	"mov " R(ax) ", %" name "\n mov " R(cx) ", %" name "\n mov " R(                            \
+	    dx) ", %" name "\n"                                                                    \
+		"mov " R(bx) ", %" name "\n mov " R(sp) ", %" name "\n mov " R(                    \
+		    bp) ", %" name "\n"                                                            \
+			"mov " R(si) ", %" name "\n mov " R(di) ", %" name "\n"
 #ifdef __x86_64__
 #define HIGH_MOVES(name)                                                                           \
 	"mov %r8, %" name "\n mov %r9, %" name "\n mov %r10, %" name "\n mov %r11, %" name "\n"    \

@@ -12,7 +12,7 @@ enum { MOV_TO, MOV_FROM, CLTS, LMSW };
 #define LMSW_SOURCE(value) ((u64)(value) << 16)
 
 /* "Exit Qualification for MOV DR" */
-#define DR(n)	   (n)
+#define DR(n)	    (n)
 #define MOV_FROM_DR BIT(4)
 
 #endif

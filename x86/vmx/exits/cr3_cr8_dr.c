@@ -24,7 +24,7 @@ MOV_CR("cr3.from", "mov %cr3, " R(di), VMX_PRIMARY_CR3_STORE_EXITING,
 #ifdef __x86_64__
 MOV_CR("cr3.from-r13", "mov %cr3, %r13", VMX_PRIMARY_CR3_STORE_EXITING,
        .qualification = ACCESS(3, MOV_FROM) | GPR(13));
-MOV_CR("cr8.to", "mov %rcx, %cr8", VMX_PRIMARY_CR8_LOAD_EXITING, .cx = 5,
+MOV_CR("cr8.to", "mov %rcx, %cr8", VMX_PRIMARY_CR8_LOAD_EXITING, .cx = 0,
        .qualification = ACCESS(8, MOV_TO) | GPR(1));
 MOV_CR("cr8.from", "mov %cr8, %r14", VMX_PRIMARY_CR8_STORE_EXITING,
        .qualification = ACCESS(8, MOV_FROM) | GPR(14));
@@ -191,7 +191,8 @@ static void test_tpr_and_exiting(void)
 VMX_SUBTEST("cr8.shadow-and-exiting", test_tpr_and_exiting);
 #endif
 
-/* MOV DR: the exit comes even before the check of CPL. "Relative Priority of Faults and VM Exits" */
+/* MOV DR: the exit comes even before the check of CPL. "Relative Priority of Faults and VM Exits"
+ */
 static void debug_registers(struct vmx_guest *guest)
 {
 	ulong dr6 = read_dr6();

@@ -16,10 +16,10 @@
 #include "trap.h"
 
 enum exception_flags {
-	TRAP = 1,   /* the exit is behind the instruction */
-	USER = 2,   /* it begins in ring 3 */
+	TRAP = 1,      /* the exit is behind the instruction */
+	USER = 2,      /* it begins in ring 3 */
 	UNHANDLED = 4, /* without the bit nobody would handle it */
-	SOFTWARE = 8, /* INT3, INTO and ICEBP have a length and another type */
+	SOFTWARE = 8,  /* INT3, INTO and ICEBP have a length and another type */
 };
 
 struct exception_row {
@@ -57,8 +57,8 @@ static void check_exit_information(const struct exception_row *row)
 	check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION) & INTERRUPTION_VALID, 0,
 		    "on.no-idt-vectoring");
 	check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION), row->qualification, "on.qualification");
-	check_equal(vmcs_read(VMCS_GUEST_RIP),
-		    (ulong)(row->flags & TRAP ? row->next : row->at), "on.rip");
+	check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)(row->flags & TRAP ? row->next : row->at),
+		    "on.rip");
 	/* "Saving RIP, RSP, RFLAGS, and SSP": as in the frame. */
 	check_equal(vmcs_read(VMCS_GUEST_RFLAGS) & EFLAGS_RF, moves_on ? 0 : EFLAGS_RF, "on.rf");
 	if (row->flags & SOFTWARE)

@@ -22,7 +22,8 @@ TEST_SUMMARY("each instruction and event exits by its own control, before it hap
 TEST_MANUAL("SDM volume 3C, \"Instructions That Cause VM Exits\"");
 TEST_MANUAL("SDM volume 3C, \"Other Causes of VM Exits\"");
 TEST_MANUAL("SDM volume 3C, \"Changes to Instruction Behavior in VMX Non-Root Operation\"");
-TEST_MANUAL("SDM volume 3C, \"Recording VM-Exit Information and Updating VM-Entry Control Fields\"");
+TEST_MANUAL(
+    "SDM volume 3C, \"Recording VM-Exit Information and Updating VM-Entry Control Fields\"");
 TEST_MANUAL("SDM volume 3D, \"VMX Basic Exit Reasons\"");
 TEST_GUARDS("KVM's emulator did not give L1 the exits of descriptor-table instructions, I/O and "
 	    "others that it emulated for L2 (Linux 5.6, commits 35a571346a94 and 07721feee46b: "
@@ -67,23 +68,29 @@ void exits_ring3(void)
 {
 	vmcs_write(VMCS_GUEST_CS_SELECTOR, USER_CS);
 	vmcs_write(VMCS_GUEST_SS_SELECTOR, USER_DS);
-	vmcs_write(VMCS_GUEST_CS_ACCESS_RIGHTS,
-		   vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) | DESC_DPL3);
-	vmcs_write(VMCS_GUEST_SS_ACCESS_RIGHTS,
-		   vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) | DESC_DPL3);
+	vmcs_write(VMCS_GUEST_CS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) | DESC_DPL3);
+	vmcs_write(VMCS_GUEST_SS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) | DESC_DPL3);
 }
 
 void exits_all_others(u32 control)
 {
 	static const u32 controls[] = {
-		VMX_PRIMARY_HLT_EXITING,	 VMX_PRIMARY_INVLPG_EXITING,
-		VMX_PRIMARY_MWAIT_EXITING,	 VMX_PRIMARY_RDPMC_EXITING,
-		VMX_PRIMARY_RDTSC_EXITING,	 VMX_PRIMARY_CR3_LOAD_EXITING,
-		VMX_PRIMARY_CR3_STORE_EXITING,	 VMX_PRIMARY_CR8_LOAD_EXITING,
-		VMX_PRIMARY_CR8_STORE_EXITING,	 VMX_PRIMARY_MOV_DR_EXITING,
-		VMX_PRIMARY_UNCONDITIONAL_IO_EXITING, VMX_PRIMARY_MONITOR_EXITING,
-		VMX_PRIMARY_PAUSE_EXITING,	 VMX_SECONDARY_DESCRIPTOR_TABLE_EXITING,
-		VMX_SECONDARY_WBINVD_EXITING,	 VMX_SECONDARY_RDRAND_EXITING,
+		VMX_PRIMARY_HLT_EXITING,
+		VMX_PRIMARY_INVLPG_EXITING,
+		VMX_PRIMARY_MWAIT_EXITING,
+		VMX_PRIMARY_RDPMC_EXITING,
+		VMX_PRIMARY_RDTSC_EXITING,
+		VMX_PRIMARY_CR3_LOAD_EXITING,
+		VMX_PRIMARY_CR3_STORE_EXITING,
+		VMX_PRIMARY_CR8_LOAD_EXITING,
+		VMX_PRIMARY_CR8_STORE_EXITING,
+		VMX_PRIMARY_MOV_DR_EXITING,
+		VMX_PRIMARY_UNCONDITIONAL_IO_EXITING,
+		VMX_PRIMARY_MONITOR_EXITING,
+		VMX_PRIMARY_PAUSE_EXITING,
+		VMX_SECONDARY_DESCRIPTOR_TABLE_EXITING,
+		VMX_SECONDARY_WBINVD_EXITING,
+		VMX_SECONDARY_RDRAND_EXITING,
 		VMX_SECONDARY_RDSEED_EXITING,
 	};
 
@@ -151,9 +158,9 @@ static void run_on(struct vmx_guest *guest, const struct exit_row *row)
 	/* "Relative Priority of Faults and VM Exits": nothing of the instruction was done. */
 	if (row->at == row->code)
 		check(!memcmp(&registers, &guest->world.registers, sizeof(registers)) &&
-			      rsp == vmcs_read(VMCS_GUEST_RSP) &&
-			      rflags == vmcs_read(VMCS_GUEST_RFLAGS) &&
-			      cr3 == vmcs_read(VMCS_GUEST_CR3),
+			  rsp == vmcs_read(VMCS_GUEST_RSP) &&
+			  rflags == vmcs_read(VMCS_GUEST_RFLAGS) &&
+			  cr3 == vmcs_read(VMCS_GUEST_CR3),
 		      "on.untouched");
 }
 

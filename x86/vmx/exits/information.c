@@ -30,16 +30,16 @@ enum { AX, CX, DX, BX, SP, BP, SI, DI };
 enum { ES, CS, SS, DS, FS, GS };
 
 #ifdef __x86_64__
-#define NATIVE ADDRESS(2)
-#define SMALL  ADDRESS(1)
-#define SMALL_BASE "(%ebx)"
+#define NATIVE		       ADDRESS(2)
+#define SMALL		       ADDRESS(1)
+#define SMALL_BASE	       "(%ebx)"
 #define SMALL_BASE_INFORMATION (SMALL | BASE(BX) | NO_INDEX | SEGMENT(DS))
 #define MODE_FORMS(text, end)                                                                      \
 	text " 0x40(%r8,%r15,8)" end "\n" text " information_target(%rip)" end "\n"
 #else
-#define NATIVE ADDRESS(1)
-#define SMALL  ADDRESS(0)
-#define SMALL_BASE "(%bx,%si)"
+#define NATIVE		       ADDRESS(1)
+#define SMALL		       ADDRESS(0)
+#define SMALL_BASE	       "(%bx,%si)"
 #define SMALL_BASE_INFORMATION (SMALL | BASE(BX) | INDEX(SI) | SCALE(0) | SEGMENT(DS))
 #define MODE_FORMS(text, end)                                                                      \
 	text " 0x40(%ebp,%edi,8)" end "\n" text " %es:information_target" end "\n"
@@ -47,11 +47,15 @@ enum { ES, CS, SS, DS, FS, GS };
 
 /* The memory operands; end is what follows them. */
 #define FORMS(label, text, end)                                                                    \
-	L2_CODE(label, text " (" R(ax) ")" end "\n" text " 0x1234(" R(cx) ")" end "\n" text        \
-		" -8(" R(bp) ")" end "\n" text " (" R(dx) "," R(si) ",4)" end "\n" text            \
-		" 0x7000(," R(di) ",2)" end "\n" text " 0x12345678(" R(sp) ")" end "\n" text       \
-		" %fs:(" R(bx) ")" end "\n" text " %gs:-1(" R(ax) ")" end "\n" text                \
-		" " SMALL_BASE end "\n" MODE_FORMS(text, end) "vmcall")
+	L2_CODE(label,                                                                             \
+		text " (" R(ax) ")" end "\n" text " 0x1234(" R(cx) ")" end "\n" text " -8(" R(     \
+		    bp) ")" end "\n" text                                                          \
+			" (" R(dx) "," R(si) ",4)" end "\n" text " 0x7000(," R(                    \
+			    di) ",2)" end "\n" text                                                \
+				" 0x12345678(" R(sp) ")" end "\n" text " %fs:(" R(                 \
+				    bx) ")" end "\n" text                                          \
+					" %gs:-1(" R(ax) ")" end "\n" text " " SMALL_BASE end      \
+							 "\n" MODE_FORMS(text, end) "vmcall")
 
 extern const u8 information_target[];
 L2_CODE(information_target, ".fill 16, 1, 0");
@@ -146,8 +150,8 @@ static void test_operands(const void *argument)
 	OPERANDS_(CONCAT(operands_, __LINE__), name, text, end, what, __VA_ARGS__)
 #define OPERANDS_(label, name, text, end, what, ...)                                               \
 	FORMS(label, text, end);                                                                   \
-	static const struct operands CONCAT(row_, label) = { .code = label, .reason = what,        \
-							     __VA_ARGS__ };                        \
+	static const struct operands CONCAT(                                                       \
+	    row_, label) = { .code = label, .reason = what, __VA_ARGS__ };                         \
 	SUBTEST_ARG("information." name, test_operands, &CONCAT(row_, label))
 
 OPERANDS("vmclear", "vmclear", "", EXIT_VMCLEAR, .bits = 0);

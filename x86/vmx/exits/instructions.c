@@ -14,7 +14,6 @@
 #define FEATURE_SGX	CPUID_FEATURE(0x7, 0, EBX, 2)
 #define FEATURE_RDSEED	CPUID_FEATURE(0x7, 0, EBX, 18)
 #define FEATURE_WAITPKG CPUID_FEATURE(0x7, 0, ECX, 5)
-#define FEATURE_PMU	CPUID_FEATURE(0xa, 0, EAX, 8) /* one bit of a number: counters */
 
 #define GP0 FAULT_VALUE_EC(VECTOR_GP, 0)
 #define UD  FAULT_VALUE(VECTOR_UD)
@@ -62,8 +61,7 @@ EXIT("invvpid", "", "invvpid (" R(ax) "), " R(cx), .reason = EXIT_INVVPID,
      .also = CONTROLS(VMX_SECONDARY_VPID), .setup = vmx_vpid);
 
 /* Where they do not exist they do not exit either; VMCALL exists in every mode. */
-#define NO_VMX(name, m, code, text)                                                                \
-	EXIT(name, "", code "\n" text, .mode = (m), .on = UD)
+#define NO_VMX(name, m, code, text) EXIT(name, "", code "\n" text, .mode = (m), .on = UD)
 NO_VMX("compat.vmlaunch", L2_COMPAT, ".code32", "vmlaunch");
 NO_VMX("compat.vmxoff", L2_COMPAT, ".code32", "vmxoff");
 NO_VMX("compat.vmptrld", L2_COMPAT, ".code32", "vmptrld (%eax)");
@@ -86,7 +84,7 @@ EXIT("v8086.cpuid", "", ".code16\n cpuid", .mode = L2_V8086, .reason = EXIT_CPUI
 EXIT("rdtsc", "", "rdtsc", .control = VMX_PRIMARY_RDTSC_EXITING, .reason = EXIT_RDTSC);
 EXIT("rdtscp", "", "rdtscp", .control = VMX_PRIMARY_RDTSC_EXITING, .reason = EXIT_RDTSCP,
      .also = CONTROLS(VMX_SECONDARY_RDTSCP), .feature = FEATURE_RDTSCP);
-/* The counter 0 exists where there are any: one bit of their number says so of 1 and odd ones. */
+/* Without the control it depends on which counters there are. */
 EXIT("rdpmc", "", "rdpmc", .control = VMX_PRIMARY_RDPMC_EXITING, .reason = EXIT_RDPMC, .ring3 = GP0,
      .flags = NO_OFF);
 EXIT("pause", "", "pause", .control = VMX_PRIMARY_PAUSE_EXITING, .reason = EXIT_PAUSE);

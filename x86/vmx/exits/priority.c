@@ -12,8 +12,8 @@
 #include "msr.h"
 #include "paging.h"
 
-#define GP0	FAULT_VALUE_EC(VECTOR_GP, 0)
-#define UD	FAULT_VALUE(VECTOR_UD)
+#define GP0	 FAULT_VALUE_EC(VECTOR_GP, 0)
+#define UD	 FAULT_VALUE(VECTOR_UD)
 #define PF(bits) FAULT_VALUE_EC(VECTOR_PF, bits)
 
 static void absent_operand(struct vmx_guest *guest)
@@ -73,8 +73,8 @@ EXIT("before-gp.invpcid-type", "", "invpcid (" R(ax) "), " R(cx),
 	EXIT("before-" name, "", text, .control = what, .reason = EXIT_##why, .flags = NOT_RING3,  \
 	     __VA_ARGS__)
 BEFORE("gp.rdpmc-counter", "rdpmc", VMX_PRIMARY_RDPMC_EXITING, RDPMC, .cx = 0x12345678, .off = GP0);
-BEFORE("gp.monitor-extension", "monitor", VMX_PRIMARY_MONITOR_EXITING, MONITOR, .cx = 1,
-       .off = GP0, .feature = FEATURE_MWAIT);
+BEFORE("gp.monitor-extension", "monitor", VMX_PRIMARY_MONITOR_EXITING, MONITOR, .cx = 1, .off = GP0,
+       .feature = FEATURE_MWAIT);
 BEFORE("gp.mwait-extension", "mwait", VMX_PRIMARY_MWAIT_EXITING, MWAIT, .cx = 0x80, .off = GP0,
        .feature = FEATURE_MWAIT);
 
@@ -156,7 +156,8 @@ static void without_vmxe(struct vmx_guest *guest)
 		mask_all(guest);                                                                   \
 	}                                                                                          \
 	EXIT("before-gp." #name, "", "mov " R(cx) ", %cr" #number, .reason = EXIT_CR_ACCESS,       \
-	     .setup = name##_masked, .ring3 = GP0, .qualification = ACCESS(number, MOV_TO) | GPR(1))
+	     .setup = name##_masked, .ring3 = GP0,                                                 \
+	     .qualification = ACCESS(number, MOV_TO) | GPR(1))
 #define CR_FAULT(name, number, value)                                                              \
 	EXIT("unmasked-gp." name, "", "mov " R(cx) ", %cr" #number, .on = GP0, .setup = value,     \
 	     .flags = NOT_RING3)

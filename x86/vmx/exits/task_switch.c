@@ -187,8 +187,7 @@ static void test_bad_tss(void)
 	new_tss.cr3 = 0x1001;
 	new_tss.cs = 0xfff8;
 	vmx_run(guest);
-	check_exit_qualification(guest, EXIT_TASK_SWITCH, (u64)BY_JUMP << 30 | NEW_TSS,
-				 "contents");
+	check_exit_qualification(guest, EXIT_TASK_SWITCH, (u64)BY_JUMP << 30 | NEW_TSS, "contents");
 }
 VMX_SUBTEST("task-switch.bad-tss", test_bad_tss);
 
