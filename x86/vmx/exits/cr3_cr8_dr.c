@@ -223,7 +223,7 @@ EXIT("dr7.to-r10", "", "mov %r10, %dr7", .control = VMX_PRIMARY_MOV_DR_EXITING,
      .reason = EXIT_MOV_DR, .qualification = DR(7) | GPR(10), .flags = NO_OFF);
 #endif
 
-/* Without DE, 4 and 5 are 6 and 7; what the qualification calls them is left open. */
+/* Without DE, 4 and 5 are 6 and 7; the qualification has the number that the instruction has. */
 EXIT("dr4.from", "", "mov %dr4, " R(bx), .control = VMX_PRIMARY_MOV_DR_EXITING,
      .reason = EXIT_MOV_DR, .qualification = DR(4) | MOV_FROM_DR | GPR(3));
 EXIT("dr5.from", "", "mov %dr5, " R(bx), .control = VMX_PRIMARY_MOV_DR_EXITING,

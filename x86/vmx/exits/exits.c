@@ -25,8 +25,9 @@ TEST_MANUAL("SDM volume 3C, \"Changes to Instruction Behavior in VMX Non-Root Op
 TEST_MANUAL(
     "SDM volume 3C, \"Recording VM-Exit Information and Updating VM-Entry Control Fields\"");
 TEST_MANUAL("SDM volume 3D, \"VMX Basic Exit Reasons\"");
-TEST_GUARDS("KVM emulated instructions of L2 without a look at whether L1 wanted their exits (Linux "
-	    "5.6, commit 07721feee46b: CVE-2020-2732)");
+TEST_GUARDS(
+    "KVM emulated instructions of L2 without a look at whether L1 wanted their exits (Linux "
+    "5.6, commit 07721feee46b: CVE-2020-2732)");
 TEST_GUARDS("KVM's emulator did not give L1 the exits of LGDT, SIDT, STR and the like (Linux 5.6, "
 	    "commit 86f7e90ce840)");
 TEST_NEEDS("VMX");
