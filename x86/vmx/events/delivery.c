@@ -73,8 +73,10 @@ static void test_exception(const void *argument)
 		/* An NMI is no exception; #CP's error code is a question of CET. */
 		if (vector == VECTOR_NMI || vector >= VECTOR_CP)
 			continue;
-		inject(e, ec ? INFO_EC(TYPE_HARDWARE_EXCEPTION, vector)
-			     : INFO(TYPE_HARDWARE_EXCEPTION, vector), INJECTED_ERROR_CODE, 5);
+		inject(e,
+		       ec ? INFO_EC(TYPE_HARDWARE_EXCEPTION, vector)
+			  : INFO(TYPE_HARDWARE_EXCEPTION, vector),
+		       INJECTED_ERROR_CODE, 5);
 		check_event(e, vector, ec ? INJECTED_ERROR_CODE : NO_ERROR_CODE, e->rip,
 			    "exception-%u", vector);
 	}
@@ -125,8 +127,7 @@ static void test_return(const void *place)
 	vmx_check_invariants();
 }
 
-#define SUBTEST_IN(kind, place, function)                                                           \
-	SUBTEST_ARG(#kind "." #place, function, &place_##place)
+#define SUBTEST_IN(kind, place, function) SUBTEST_ARG(#kind "." #place, function, &place_##place)
 
 #ifdef __x86_64__
 SUBTEST_IN(interrupt, long, test_interrupt);

@@ -15,9 +15,8 @@ struct place {
 	bool ring3;
 };
 
-extern const struct place place_long, place_long_ring3, place_compat, place_compat_ring3,
-	place_pae, place_pae_ring3, place_32bit, place_32bit_ring3, place_protected, place_real,
-	place_v8086;
+extern const struct place place_long, place_long_ring3, place_compat, place_compat_ring3, place_pae,
+    place_pae_ring3, place_32bit, place_32bit_ring3, place_protected, place_real, place_v8086;
 
 /* The place that runs 32-bit or 64-bit code as this image does, for what is no matter of modes. */
 #ifdef __x86_64__
@@ -47,9 +46,9 @@ struct events *events_new(const struct place *place, const void *code);
 void events_snapshot(struct events *events);
 void events_reset(struct events *events);
 
-#define INFO(type, vector) (INTERRUPTION_VALID | INTERRUPTION_TYPE(type) | (vector))
+#define INFO(type, vector)    (INTERRUPTION_VALID | INTERRUPTION_TYPE(type) | (vector))
 #define INFO_EC(type, vector) (INFO(type, vector) | INTERRUPTION_ERROR_CODE)
-#define INJECTED_ERROR_CODE 0x18
+#define INJECTED_ERROR_CODE   0x18
 
 static inline bool is_software(u32 info)
 {

@@ -31,7 +31,7 @@ struct cause {
 	const char *name;
 	void (*set)(struct events *e, u8 vector, bool on);
 	u32 reason;
-	u8 fault;	/* EXIT_EXCEPTION_OR_NMI: which, and a fixed error code; or by the vector */
+	u8 fault; /* EXIT_EXCEPTION_OR_NMI: which, and a fixed error code; or by the vector */
 	u32 error_code;
 	u64 (*page)(struct events *e);
 	u64 qualification; /* EPT violation: the bits that are judged */
@@ -52,8 +52,8 @@ static void set_limit(struct events *e, u8 vector, bool on)
 	u8 *gate = l2_gate(&e->l2, vector), *next = l2_gate(&e->l2, 1);
 
 	/* One byte short. */
-	vmcs_write(VMCS_GUEST_IDTR_LIMIT, on ? gate + (next - e->l2.idt) - e->l2.idt - 2
-					     : e->l2.idtr.limit);
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT,
+		   on ? gate + (next - e->l2.idt) - e->l2.idt - 2 : e->l2.idtr.limit);
 }
 
 static u64 idt_page(struct events *e)
@@ -107,25 +107,33 @@ static void set_task_gate(struct events *e, u8 vector, bool on)
 	u16 selector = on ? TASK_SELECTOR : KERNEL_CS32;
 
 	memcpy(gate + L2_GATE_SELECTOR, &selector, sizeof(selector));
-	gate[L2_GATE_ACCESS] = DESC_PRESENT | DESC_DPL3 |
-			       (on ? DESC_TASK_GATE : DESC_INTERRUPT_GATE);
+	gate[L2_GATE_ACCESS] =
+	    DESC_PRESENT | DESC_DPL3 | (on ? DESC_TASK_GATE : DESC_INTERRUPT_GATE);
 }
 
-static const struct cause gate_cause = { "gate", set_present, EXIT_EXCEPTION_OR_NMI, VECTOR_NP,
-					 BY_VECTOR, NULL, 0, false };
-static const struct cause limit_cause = { "limit", set_limit, EXIT_EXCEPTION_OR_NMI, VECTOR_GP,
-					  BY_VECTOR, NULL, 0, false };
-static const struct cause idt_cause = { "idt", hide_idt, EXIT_EXCEPTION_OR_NMI, VECTOR_PF, 0,
-					idt_page, 0, false };
-static const struct cause stack_cause = { "stack", hide_stack, EXIT_EXCEPTION_OR_NMI, VECTOR_PF,
-					  2, stack_page, 0, false };
+static const struct cause gate_cause = { "gate",    set_present, EXIT_EXCEPTION_OR_NMI,
+					 VECTOR_NP, BY_VECTOR,	 NULL,
+					 0,	    false };
+static const struct cause limit_cause = { "limit",   set_limit, EXIT_EXCEPTION_OR_NMI,
+					  VECTOR_GP, BY_VECTOR, NULL,
+					  0,	     false };
+static const struct cause idt_cause = { "idt",	   hide_idt, EXIT_EXCEPTION_OR_NMI,
+					VECTOR_PF, 0,	     idt_page,
+					0,	   false };
+static const struct cause stack_cause = { "stack",   hide_stack, EXIT_EXCEPTION_OR_NMI,
+					  VECTOR_PF, 2,		 stack_page,
+					  0,	     false };
 /* Read or write; the linear address is valid, and that of the access itself, not of a walk. */
-static const struct cause ept_idt_cause = { "ept-idt", hide_idt_in_ept, EXIT_EPT_VIOLATION, 0, 0,
-					    idt_page, BIT(0) | BIT(7) | BIT(8), true };
-static const struct cause ept_stack_cause = { "ept-stack", hide_stack_in_ept, EXIT_EPT_VIOLATION,
-					      0, 0, stack_page, BIT(1) | BIT(7) | BIT(8), true };
+static const struct cause ept_idt_cause = {
+	"ept-idt", hide_idt_in_ept, EXIT_EPT_VIOLATION,	      0,
+	0,	   idt_page,	    BIT(0) | BIT(7) | BIT(8), true
+};
+static const struct cause ept_stack_cause = {
+	"ept-stack", hide_stack_in_ept, EXIT_EPT_VIOLATION,	  0,
+	0,	     stack_page,	BIT(1) | BIT(7) | BIT(8), true
+};
 static const struct cause task_cause = { "task-gate", set_task_gate, EXIT_TASK_SWITCH, 0, 0, NULL,
-					 0, false };
+					 0,	      false };
 
 /* The exit itself. */
 static bool check_cause(struct events *e, const struct cause *cause, const struct event *event)
@@ -152,9 +160,9 @@ static bool check_cause(struct events *e, const struct cause *cause, const struc
 		error_code = vector * 8 + 2 + event->ext;
 	if (!check_exception(e->guest, FAULT_EC(cause->fault, error_code), "%s.exit", event->name))
 		return false;
-	return !cause->page || check_equal(ALIGN_DOWN(vmcs_read(VMCS_EXIT_QUALIFICATION),
-						      PAGE_SIZE), cause->page(e), "%s.address",
-					   event->name);
+	return !cause->page ||
+	       check_equal(ALIGN_DOWN(vmcs_read(VMCS_EXIT_QUALIFICATION), PAGE_SIZE),
+			   cause->page(e), "%s.address", event->name);
 }
 
 /* What an exit of any cause leaves: the event, and L2 as it was. */
@@ -188,10 +196,9 @@ static void run_row(struct events *e, const struct cause *cause, const struct ev
 	inject_here(e, vmcs_read(VMCS_IDT_VECTORING_INFORMATION),
 		    vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE),
 		    vmcs_read(VMCS_VM_EXIT_INSTRUCTION_LENGTH));
-	check_event(e, vector,
-		    event->info & INTERRUPTION_ERROR_CODE ? INJECTED_ERROR_CODE : NO_ERROR_CODE,
-		    e->rip + (is_software(event->info) ? event->length : 0), "%s.again",
-		    event->name);
+	check_event(
+	    e, vector, event->info & INTERRUPTION_ERROR_CODE ? INJECTED_ERROR_CODE : NO_ERROR_CODE,
+	    e->rip + (is_software(event->info) ? event->length : 0), "%s.again", event->name);
 	/* Nothing is left of it. */
 	check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION) & INTERRUPTION_VALID, 0, "%s.spent",
 		    event->name);

@@ -24,10 +24,9 @@ static void enter_ring3(enum l2_mode mode)
 	for (unsigned int i = ES; i <= GS; i++) {
 		u32 rights = VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * i;
 
-		vmcs_write(VMCS_GUEST_ES_SELECTOR + 2 * i,
-			   i != CS		? USER_DS
-			   : mode == L2_LONG	? USER_CS
-						: USER_CS32);
+		vmcs_write(VMCS_GUEST_ES_SELECTOR + 2 * i, i != CS	     ? USER_DS
+							   : mode == L2_LONG ? USER_CS
+									     : USER_CS32);
 		vmcs_write(rights, vmcs_read(rights) | DESC_DPL3);
 	}
 }
@@ -38,7 +37,7 @@ static void set_gdt(struct events *events)
 	events->gdt = page_alloc();
 	memcpy(events->gdt, (void *)events->l2.gdtr.base, events->l2.gdtr.limit + 1u);
 	events->gdt[TASK_SELECTOR / 8] = SEGMENT_DESCRIPTOR(
-		(ulong)page_alloc(), sizeof(struct tss32) - 1, DESC_PRESENT | DESC_TSS, 0);
+	    (ulong)page_alloc(), sizeof(struct tss32) - 1, DESC_PRESENT | DESC_TSS, 0);
 	vmcs_write(VMCS_GUEST_GDTR_BASE, (ulong)events->gdt);
 	vmcs_write(VMCS_GUEST_GDTR_LIMIT, TASK_SELECTOR + 7);
 }
@@ -134,8 +133,8 @@ static void format_event(char *buffer, size_t size, const struct l2_event *event
 				 event->vector, event->cs, event->ip, event->flags);
 
 	if (event->has_error_code && length < size)
-		length += snprintf(buffer + length, size - length, ", error code %#x",
-				   event->error_code);
+		length +=
+		    snprintf(buffer + length, size - length, ", error code %#x", event->error_code);
 	if (event->has_stack && length < size)
 		snprintf(buffer + length, size - length, ", stack %#x:%#llx", event->ss, event->sp);
 }
@@ -150,8 +149,9 @@ bool check_event_from(const char *file, unsigned int line, struct events *events
 	bool is_long = mode == L2_LONG || mode == L2_COMPAT;
 	bool other_stack = events->place->ring3 || mode == L2_V8086;
 	bool uses_ist = is_long && l2_gate(&events->l2, vector)[L2_GATE_IST];
-	u64 above = uses_ist ? events->l2.ist
-		    : other_stack ? events->l2.stack0 : events->ss_base + events->rsp;
+	u64 above = uses_ist	  ? events->l2.ist
+		    : other_stack ? events->l2.stack0
+				  : events->ss_base + events->rsp;
 	struct l2_event expected = {
 		.vector = vector,
 		.has_error_code = error_code != NO_ERROR_CODE,
