@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * External interrupts that are pending when L2 is entered. With "external-interrupt exiting" they
+ * exit whatever L2's RFLAGS.IF is, but not while STI or MOV SS block them; "acknowledge interrupt
+ * on exit" takes the vector from the APIC, else it stays pending there. Without, L2 gets them by
+ * its own IF. SDM volume 3C, "Event Blocking", "Information for VM Exits Due to Vectored
+ * Events".
+ */
+#include "apic.h"
+#include "events.h"
+
+#define PHYSICAL 0x61
+
+L2_CODE(nops, "nop\n nop\n nop\n hlt");
+
+static const struct external {
+	const char *name;
+	bool exiting, acknowledge, interrupts;
+	u32 blocking;
+	u32 exit;
+	unsigned int rip;
+} externals[] = {
+	{ "exiting", true, false, true, 0, EXIT_EXTERNAL_INTERRUPT, 0 },
+	{ "exiting-if-0", true, false, false, 0, EXIT_EXTERNAL_INTERRUPT, 0 },
+	{ "acknowledge", true, true, true, 0, EXIT_EXTERNAL_INTERRUPT, 0 },
+	{ "acknowledge-if-0", true, true, false, 0, EXIT_EXTERNAL_INTERRUPT, 0 },
+	{ "sti", true, false, true, BLOCKING_BY_STI, EXIT_EXTERNAL_INTERRUPT, 1 },
+	{ "mov-ss", true, false, true, BLOCKING_BY_MOV_SS, EXIT_EXTERNAL_INTERRUPT, 1 },
+	{ "not-exiting-if-0", false, false, false, 0, EXIT_HLT, 3 },
+};
+
+static void test_external(void)
+{
+	if (!vmx_needs(VMX_EXIT_ACKNOWLEDGE_INTERRUPT))
+		return;
+	apic_enable();
+	for (const struct external *x = externals; x < externals + ARRAY_SIZE(externals); x++) {
+		struct events *e = events_new(&PLACE_HERE, nops);
+		bool acknowledged = x->exiting && x->acknowledge;
+
+		if (x->exiting)
+			vmx_set(VMX_PIN_EXTERNAL_INTERRUPT_EXITING);
+		if (x->acknowledge)
+			vmx_set(VMX_EXIT_ACKNOWLEDGE_INTERRUPT);
+		vmcs_write(VMCS_GUEST_RFLAGS, EFLAGS_FIXED | (x->interrupts ? EFLAGS_IF : 0));
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, x->blocking);
+		irq_disable();
+		apic_icr_write(apic_id(), APIC_DELIVERY_FIXED | APIC_ASSERT | PHYSICAL);
+		vmx_run(e->guest);
+		check_exit(e->guest, x->exit, "%s.exit", x->name);
+		check_equal(vmcs_read(VMCS_GUEST_RIP) - e->rip, x->rip, "%s.rip", x->name);
+		if (x->exiting)
+			check_equal(vmcs_read(VMCS_VM_EXIT_INTERRUPTION_INFORMATION),
+				    acknowledged ? INFO(TYPE_EXTERNAL_INTERRUPT, PHYSICAL) : 0,
+				    "%s.information", x->name);
+		check_equal(apic_vector_bit(APIC_IRR, PHYSICAL), !acknowledged, "%s.irr", x->name);
+		check_equal(apic_vector_bit(APIC_ISR, PHYSICAL), acknowledged, "%s.isr", x->name);
+		/* What is left of it is taken by an acknowledging exit. */
+		if (!acknowledged) {
+			events_reset(e);
+			vmx_set(VMX_PIN_EXTERNAL_INTERRUPT_EXITING);
+			vmx_set(VMX_EXIT_ACKNOWLEDGE_INTERRUPT);
+			vmx_run(e->guest);
+			check_exit(e->guest, EXIT_EXTERNAL_INTERRUPT, "%s.later", x->name);
+		}
+		apic_eoi();
+	}
+}
+
+VMX_SUBTEST("external-interrupt", test_external);
