@@ -20,7 +20,7 @@ TEST_MANUAL("SDM volume 3C, \"The Extended Page Table Mechanism (EPT)\"");
 TEST_MANUAL("SDM volume 3C, \"Caching Translation Information\"");
 TEST_MANUAL("SDM volume 3C, \"VM Functions\", \"Virtualization Exceptions\"");
 TEST_GUARDS("KVM's walker took nested EPT entries for ordinary ones: bit 0 alone was \"present\", "
-	    "so that execute-only pages were not (execute-only EPT for L1: Linux 4.8)");
+	    "so that execute-only pages were not (Linux 4.8, commit ffb128c89b77)");
 TEST_NEEDS("VMX with EPT");
 
 static const char *const rights_names[8] = { "none", "r", "w", "rw", "x", "rx", "wx", "rwx" };
