@@ -15,9 +15,9 @@
 #include "control.h"
 
 VMX_TEST("unrestricted_protected", ".code32\n mov %cr0, %eax\n cpuid", .mode = L2_PROTECTED,
-	 .exits = { { EXIT_CPUID } });
+	 .exits = { { .reason = EXIT_CPUID } });
 VMX_TEST("unrestricted_real", ".code16\n push %ds\n pop %es\n mov %cr0, %eax\n cpuid",
-	 .mode = L2_REAL, .exits = { { EXIT_CPUID } });
+	 .mode = L2_REAL, .exits = { { .reason = EXIT_CPUID } });
 
 /* PE on and off again, by MOV and by LMSW, which cannot clear it. */
 static void check_pe(struct vmx_guest *guest)
@@ -46,8 +46,9 @@ VMX_TEST("unrestricted_pe",
 	 "and $0xfe, %al\n mov %eax, %cr0\n mov %cr0, %eax\n hlt\n"
 	 "or $1, %al\n lmsw %ax\n mov %cr0, %eax\n hlt",
 	 .mode = L2_REAL, .setup = clear_rpl,
-	 .exits = {
-	     { EXIT_HLT, .then = check_pe }, { EXIT_HLT, .then = check_no_pe }, { EXIT_HLT } });
+	 .exits = { { EXIT_HLT, .then = check_pe },
+		    { EXIT_HLT, .then = check_no_pe },
+		    { .reason = EXIT_HLT } });
 
 /*
  * An unrestricted guest's CS may have another RPL than SS, as it has right after real mode. The CPL
