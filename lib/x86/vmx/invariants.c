@@ -30,12 +30,14 @@ static u16 sldt(void)
 	return selector;
 }
 
-/* A hypervisor may leave the MSR out: then it holds nothing. */
+/* A hypervisor may leave the MSR out: then it holds nothing, and is asked once, since that is slow. */
 static u64 read_debugctl(void)
 {
-	u64 value;
+	static bool missing;
+	u64 value = 0;
 
-	rdmsr_safe(MSR_IA32_DEBUGCTL, &value);
+	if (!missing)
+		missing = fault_raised(rdmsr_safe(MSR_IA32_DEBUGCTL, &value));
 	return value;
 }
 
