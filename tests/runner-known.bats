@@ -312,7 +312,7 @@ TWO_FAILS='begin; pass one; fail two a; pass three; end; leave 85'
 	known k 'kind = crash' 'id = (start)'
 	stand_in triple_fault
 	verdict SKIP 77
-	says "before the first subtest; it is known"
+	says "before the first subtest; known: it is known"
 }
 
 @test "a machine that is known not to start, and crashes in a subtest: CRASH and XPASS" {
