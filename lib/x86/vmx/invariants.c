@@ -30,7 +30,7 @@ static u16 sldt(void)
 	return selector;
 }
 
-/* A hypervisor may leave the MSR out: then it holds nothing, and is asked once, since that is slow. */
+/* A hypervisor may leave the MSR out: then it holds nothing, and is asked once. */
 static u64 read_debugctl(void)
 {
 	static bool missing;
