@@ -153,11 +153,11 @@ static const struct twin {
 static const u8 load_ss[] = { 0x8e, 0xd2, 0x90 }; /* mov %edx, %ss; nop */
 
 const struct through throughs[THROUGHS] = {
-	[THROUGH_DS] = { "ds", 0x3e, offsetof(struct context, ds), { GP0 } },
-	[THROUGH_ES] = { "es", 0x26, offsetof(struct context, es), { GP0 } },
-	[THROUGH_FS] = { "fs", 0x64, offsetof(struct context, fs), { GP0 } },
-	[THROUGH_GS] = { "gs", 0x65, offsetof(struct context, gs), { GP0 } },
-	[THROUGH_CS] = { "cs", 0x2e, offsetof(struct context, cs), { GP0 } },
+	[THROUGH_DS] = { "ds", 0x3e, offsetof(struct context, ds), { GP0 }, 0, NULL },
+	[THROUGH_ES] = { "es", 0x26, offsetof(struct context, es), { GP0 }, 0, NULL },
+	[THROUGH_FS] = { "fs", 0x64, offsetof(struct context, fs), { GP0 }, 0, NULL },
+	[THROUGH_GS] = { "gs", 0x65, offsetof(struct context, gs), { GP0 }, 0, NULL },
+	[THROUGH_CS] = { "cs", 0x2e, offsetof(struct context, cs), { GP0 }, 0, NULL },
 	[THROUGH_SS] = { "ss", 0x36, 0, { SS0 }, sizeof(load_ss), load_ss },
 };
 
