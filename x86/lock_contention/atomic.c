@@ -24,12 +24,12 @@
  * two of their own; or at its end, if they never ran at the same time. Split locks are few:
  * there each CPU waits a little before each, so that another does the same at the same time.
  */
-#define ROUND_US      60000
-#define LEAST_US      8000
+#define ROUND_US      12000
+#define LEAST_US      4000
 #define MEETINGS      2000
 #define ROUNDS	      200000 /* additions of each CPU at the most */
 #define SPLIT_ROUNDS  40
-#define PARTNER_SPINS 2000
+#define PARTNER_SPINS 1000
 #define BOUND_US      2000000 /* for all rounds together, which take milliseconds */
 #define LINE	      64
 
