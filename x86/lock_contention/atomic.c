@@ -29,7 +29,7 @@
 #define MEETINGS      2000
 #define ROUNDS	      200000 /* additions of each CPU at the most */
 #define SPLIT_ROUNDS  40
-#define PARTNER_SPINS 1000
+#define PARTNER_SPINS 250
 #define BOUND_US      2000000 /* for all rounds together, which take milliseconds */
 #define LINE	      64
 
