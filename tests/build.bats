@@ -104,3 +104,28 @@ copy_source()
 	ACCEL=tcg run installed/bin/trapline -o logs hello
 	ended_with 0 "PASS hello.x86_64"
 }
+
+@test "after a build that was cut off make knows what its objects depend on" {
+	copy_source "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	# A suite of one image, which is built whole.
+	printf '[hello]\nfile = hello\nmode = x86_64\n' >unittests.cfg
+	make
+	[ -s build/depends ]
+	make -q
+
+	sleep 0.01
+	touch x86/new.h
+	sed -i '1i #include "new.h"' x86/hello.c
+	make build/x86_64/x86/hello.o
+	sleep 0.01
+	touch x86/new.h
+	run make -q build/x86_64/x86/hello.o
+	[ "$status" -eq 1 ]
+	make
+	[ -s build/depends ]
+	sleep 0.01
+	touch x86/new.h
+	run make -q
+	[ "$status" -eq 1 ]
+}
