@@ -91,9 +91,16 @@ LIB_SOURCES	:= $(filter-out %.lds.S %/rom.S %/start.S,$(LIB_SOURCES))
 # svm/state in a folder of its own there) or in the runner's tests/guests/.
 mode_of		= $(firstword $(subst /, ,$(1)))
 test_of		= $(patsubst $(call mode_of,$(1))/%,%,$(1))
-test_sources	= $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/x86/$(1).c $(srcdir)/x86/$(1)/*.[cS] \
-			$(srcdir)/tests/guests/$(1).c))
+test_sources	= $(SOURCES_$(1))
 objects		= $(addsuffix .o,$(addprefix $(B)/$(1)/,$(basename $(2))))
+
+# Each is looked for once, however often it is asked for.
+define find_sources
+SOURCES_$(1) := $(patsubst $(srcdir)/%,%,$(wildcard $(srcdir)/x86/$(1).c $(srcdir)/x86/$(1)/*.[cS] \
+			$(srcdir)/tests/guests/$(1).c))
+endef
+$(foreach test,$(sort $(foreach image,$(SUITE) $(GUESTS),$(call test_of,$(image)))),\
+	$(eval $(call find_sources,$(test))))
 
 # A file that is gone must leave the images too, as when bisecting: what is linked
 # depends on the list of all sources, which is rewritten when it has changed.

@@ -88,9 +88,9 @@ main()
 	fi
 	config_load
 	host_facts
-	build_update
 	select_runs
 	if [[ $OPT_LIST ]]; then
+		build_update
 		list_runs
 		[[ ! $OUTPUT_LOST ]] || die "$OUTPUT_LOST"
 		exit 0
@@ -100,6 +100,7 @@ main()
 	vmm_choose
 	output_init
 	durations_read
+	build_update
 	if ((OPT_JOBS > 1 && ${#RUNS[@]} > 1)); then
 		parallel_runs
 	else

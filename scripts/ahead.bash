@@ -74,6 +74,13 @@ ahead_has()
 	[[ $AHEAD_IMAGE == "$1" ]] && wait "$AHEAD_PID" && [[ ! $2 -nt $1 ]]
 }
 
+# Forgets the copy: the image is a new one.
+ahead_drop()
+{
+	[[ ! $AHEAD_PID ]] || wait "$AHEAD_PID"
+	AHEAD_IMAGE='' AHEAD_PID=''
+}
+
 run_folder()
 {
 	[[ -d $1 ]] || mkdir -p "$1" 2>/dev/null

@@ -6,6 +6,9 @@
 # config.mk's KEY = value lines.
 declare -gA CONFIG=()
 
+# The process that asks whether the images are up to date, until it was waited for.
+MAKE_PID=
+
 config_read()
 {
 	local key equals value
@@ -107,14 +110,15 @@ build_ask()
 	MAKE_PID=$!
 }
 
-# Brings the images up to date; nothing is printed unless it fails. Two runners
-# at once take turns.
+# Brings the images up to date, when it is called first; nothing is printed unless it fails.
+# Two runners at once take turns.
 build_update()
 {
 	local status=0
 
-	[[ $MAKE_DIR ]] || return 0
+	[[ $MAKE_PID ]] || return 0
 	wait "$MAKE_PID" || status=$?
+	MAKE_PID=
 	((status)) || return 0
 	if [[ ! -w $MAKE_DIR ]]; then
 		((status == 1)) && note "the build is out of date, and $MAKE_DIR is read-only: used as it is"
@@ -125,6 +129,15 @@ build_update()
 		cat "$WORK/make.log" >&2
 		die "the build failed"
 	fi
+	ahead_drop
+}
+
+# Whether a file of the build can be read, now or when it is up to date.
+build_has()
+{
+	[[ -r $1 ]] && return
+	build_update
+	[[ -r $1 ]]
 }
 
 # A tool without which nothing can be run.

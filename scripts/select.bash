@@ -30,7 +30,7 @@ stanza_modes()
 			continue
 		fi
 		image_base "$stanza" "$mode"
-		if [[ ! $modes && ! -f $IMAGE_BASE.info ]]; then
+		if [[ ! $modes ]] && ! build_has "$IMAGE_BASE.info"; then
 			continue
 		fi
 		MODES+=("$mode")
@@ -150,6 +150,7 @@ subtest_matches()
 		return 1
 	fi
 	image_base "$1" "$2"
+	build_update
 	info_read "$IMAGE_BASE.info"
 	for subtest in "${INFO_SUBTESTS[@]}"; do
 		# shellcheck disable=SC2053
@@ -169,7 +170,7 @@ run_add()
 		   [[ $suffix == elf && $OPT_BOOT == rom ]]; then
 			continue
 		fi
-		if [[ ! -r $image.$suffix ]]; then
+		if ! build_has "$image.$suffix"; then
 			die_at "${CFG["$stanza file where"]:-${CFG["$stanza where"]}}" \
 				"no image $image.$suffix"
 		fi
