@@ -235,6 +235,21 @@ void vmx_intercept_msr(struct vmx_guest *guest, u32 msr, bool read, bool write)
 	byte[2048] |= write << msr % 8;
 }
 
+void vmx_enter_ring3(const struct vmx_guest *guest)
+{
+	bool native = guest->mode == L2_NATIVE || guest->mode == L2_LONG;
+	u16 code = native ? USER_CS : USER_CS32;
+
+	/* ES, CS, SS, DS, FS, GS: their fields lie in this order. */
+	for (u32 i = 0; i < 6; i++) {
+		u32 selector = VMCS_GUEST_ES_SELECTOR + 2 * i;
+		u32 rights = VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * i;
+
+		vmcs_write(selector, selector == VMCS_GUEST_CS_SELECTOR ? code : USER_DS);
+		vmcs_write(rights, vmcs_read(rights) | DESC_DPL3);
+	}
+}
+
 u64 vmx_rip(void)
 {
 	return vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & ACCESS_RIGHTS(0, DESC_LONG) ?

@@ -91,6 +91,9 @@ void vmx_vpid(struct vmx_guest *guest);
 void vmx_intercept_ports(struct vmx_guest *guest, u16 port, unsigned int count);
 void vmx_intercept_msr(struct vmx_guest *guest, u32 msr, bool read, bool write);
 
+/* Has the current guest begin in ring 3, with the selectors of its GDT; not virtual-8086 mode. */
+void vmx_enter_ring3(const struct vmx_guest *guest);
+
 /*
  * Runs until the next exit, and returns EXIT_REASON; EXIT_NONE if there was none, for which
  * guest->entry tells the reason. Each exit is checked for what must always hold.

@@ -49,6 +49,8 @@ struct vmx_host vmx_host_now(void)
 		.cr4 = read_cr4(),
 		.dr7 = read_dr7(),
 		.efer = cpu_has(FEATURE_LM) ? rdmsr(MSR_EFER) : 0,
+		.fs_base = sizeof(ulong) == 8 ? rdmsr(MSR_FS_BASE) : 0,
+		.gs_base = sizeof(ulong) == 8 ? rdmsr(MSR_GS_BASE) : 0,
 		.sysenter_cs = rdmsr(MSR_IA32_SYSENTER_CS),
 		.sysenter_esp = rdmsr(MSR_IA32_SYSENTER_ESP),
 		.sysenter_eip = rdmsr(MSR_IA32_SYSENTER_EIP),
@@ -84,6 +86,10 @@ void vmx_invariants_after(struct vmx_guest *guest, const struct vmx_host *before
 	expect(guest, "host's CR3", before->cr3, now.cr3);
 	expect(guest, "host's CR4", before->cr4, now.cr4);
 	expect(guest, "host's EFER", before->efer, now.efer);
+	if (sizeof(ulong) == 8) {
+		expect(guest, "host's FS base", vmcs_read(VMCS_HOST_FS_BASE), now.fs_base);
+		expect(guest, "host's GS base", vmcs_read(VMCS_HOST_GS_BASE), now.gs_base);
+	}
 	expect(guest, "host's DR7", 0x400, now.dr7);
 	expect(guest, "host's IA32_DEBUGCTL", 0, now.debugctl);
 	expect(guest, "host's IA32_SYSENTER_CS", before->sysenter_cs, now.sysenter_cs);

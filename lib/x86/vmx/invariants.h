@@ -8,7 +8,7 @@
 /* What an exit loads from the host-state area, or sets. "Loading Host State" */
 struct vmx_host {
 	ulong cr0, cr3, cr4, dr7;
-	u64 efer, sysenter_cs, sysenter_esp, sysenter_eip, debugctl;
+	u64 efer, fs_base, gs_base, sysenter_cs, sysenter_esp, sysenter_eip, debugctl;
 	u16 es, cs, ss, ds, fs, gs, tr, ldtr;
 	struct descriptor_pointer gdtr, idtr;
 };

@@ -34,11 +34,3 @@ struct vmx_guest *maps_guest(enum l2_mode mode, const void *code)
 		vmx_guest_again(guest, mode, code);
 	return guest;
 }
-
-void maps_ring3(void)
-{
-	vmcs_write(VMCS_GUEST_CS_SELECTOR, USER_CS);
-	vmcs_write(VMCS_GUEST_SS_SELECTOR, USER_DS);
-	vmcs_write(VMCS_GUEST_CS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) | DESC_DPL3);
-	vmcs_write(VMCS_GUEST_SS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) | DESC_DPL3);
-}

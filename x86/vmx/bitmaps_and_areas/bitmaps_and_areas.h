@@ -14,7 +14,4 @@
 /* A guest about to run code in a mode; always the same memory. */
 struct vmx_guest *maps_guest(enum l2_mode mode, const void *code);
 
-/* It begins in ring 3. */
-void maps_ring3(void);
-
 #endif

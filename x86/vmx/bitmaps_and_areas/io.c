@@ -298,7 +298,7 @@ static void test_protection(enum l2_mode mode, const u8 *code, const struct prot
 	vmx_intercept_ports(guest, PORT, 1);
 	vmcs_write(VMCS_GUEST_RFLAGS, vmcs_read(VMCS_GUEST_RFLAGS) | (ulong)row->iopl << 12);
 	if (mode != L2_V8086)
-		maps_ring3();
+		vmx_enter_ring3(guest);
 	vmx_run(guest);
 	if (row->exit == EXIT_IO)
 		check_exit(guest, EXIT_IO, "%s", row->name);

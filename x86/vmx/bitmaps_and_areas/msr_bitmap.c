@@ -178,7 +178,7 @@ static void test_priority(void)
 		struct vmx_guest *guest = prepare(accesses[n].code, MSR_IA32_SYSENTER_CS);
 
 		vmx_clear(VMX_PRIMARY_MSR_BITMAPS);
-		maps_ring3();
+		vmx_enter_ring3(guest);
 		vmx_run(guest);
 		check_exception(guest, FAULT_GP(0), "ring3.%s", accesses[n].name);
 	}

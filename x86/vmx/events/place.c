@@ -19,18 +19,6 @@ PLACE(v8086, L2_V8086, false);
 
 enum { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
 
-static void enter_ring3(enum l2_mode mode)
-{
-	for (unsigned int i = ES; i <= GS; i++) {
-		u32 rights = VMCS_GUEST_ES_ACCESS_RIGHTS + 2 * i;
-
-		vmcs_write(VMCS_GUEST_ES_SELECTOR + 2 * i, i != CS	     ? USER_DS
-							   : mode == L2_LONG ? USER_CS
-									     : USER_CS32);
-		vmcs_write(rights, vmcs_read(rights) | DESC_DPL3);
-	}
-}
-
 /* A copy of l2_gdtr()'s with one more, the TSS of a task gate. */
 static void set_gdt(struct events *events)
 {
@@ -61,7 +49,7 @@ struct events *events_new(const struct place *place, const void *code)
 	vmcs_write(VMCS_GUEST_TR_BASE, events->l2.tr.segment.base);
 	vmcs_write(VMCS_GUEST_TR_LIMIT, events->l2.tr.segment.limit);
 	if (place->ring3)
-		enter_ring3(place->mode);
+		vmx_enter_ring3(events->guest);
 	vmcs_write(VMCS_GUEST_RFLAGS, vmcs_read(VMCS_GUEST_RFLAGS) | EFLAGS_IF | EFLAGS_CF);
 	events_snapshot(events);
 	return events;

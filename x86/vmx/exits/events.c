@@ -303,7 +303,7 @@ static void test_pause_loop(void)
 		vmcs_write(VMCS_PLE_WINDOW, rows[i].window);
 		guest->world.registers.cx = PAUSES;
 		if (rows[i].ring3)
-			exits_ring3();
+			vmx_enter_ring3(guest);
 		vmx_run(guest);
 		check_exit_qualification(guest, rows[i].exit, 0, "%s", rows[i].name);
 		/* The first PAUSE after the entry begins a loop, and never ends one. */
@@ -376,7 +376,7 @@ static void test_vmfunc(void)
 		vmcs_write(VMCS_VM_FUNCTION_CONTROLS, 0);
 		guest->world.registers.ax = functions[i];
 		if (i == 3)
-			exits_ring3();
+			vmx_enter_ring3(guest);
 		vmx_run(guest);
 		check_exit_qualification(guest, EXIT_VMFUNC, 0, "%u.function-%u", i, functions[i]);
 		check_equal(vmcs_read(VMCS_VM_EXIT_INSTRUCTION_LENGTH), 3, "%u.function-%u.length",

@@ -39,7 +39,7 @@ static struct vmx_guest *prepare(const struct exception_row *row)
 	guest->world.registers.ax = (ulong)operand();
 	guest->world.registers.cx = 0;
 	if (row->flags & USER)
-		exits_ring3();
+		vmx_enter_ring3(guest);
 	vmcs_write(VMCS_EXCEPTION_BITMAP, 1u << (row->fault >> FAULT_VECTOR_SHIFT & 0xff));
 	if (row->setup)
 		row->setup(guest);
@@ -294,7 +294,7 @@ static struct vmx_guest *page_fault_guest(const struct page_fault *row)
 		tables_set(&guest->tables, (ulong)page, 1, (ulong)page | flags);
 	guest->world.registers.ax = (ulong)page + 8;
 	if (row->ring3)
-		exits_ring3();
+		vmx_enter_ring3(guest);
 	return guest;
 }
 

@@ -66,14 +66,6 @@ struct vmx_guest *exits_guest(enum l2_mode mode, const void *code)
 	return guest;
 }
 
-void exits_ring3(void)
-{
-	vmcs_write(VMCS_GUEST_CS_SELECTOR, USER_CS);
-	vmcs_write(VMCS_GUEST_SS_SELECTOR, USER_DS);
-	vmcs_write(VMCS_GUEST_CS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) | DESC_DPL3);
-	vmcs_write(VMCS_GUEST_SS_ACCESS_RIGHTS, vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) | DESC_DPL3);
-}
-
 void exits_all_others(u32 control)
 {
 	static const u32 controls[] = {
@@ -183,7 +175,7 @@ static void run_ring3(const struct exit_row *row)
 	struct vmx_guest *guest = prepare(row);
 
 	vmcs_write(VMCS_GUEST_RIP, (ulong)row->at);
-	exits_ring3();
+	vmx_enter_ring3(guest);
 	vmx_run(guest);
 	if (row->ring3)
 		check_exception(guest, ((struct fault){ row->ring3 }), "ring3");
@@ -206,7 +198,7 @@ void exit_run(const void *argument)
 	}
 	guest = prepare(row);
 	if (row->flags & RING3)
-		exits_ring3();
+		vmx_enter_ring3(guest);
 	run_on(guest, row);
 	if (row->control && !(row->flags & NO_OFF) && !row->on && !vmx_requires(row->control))
 		run_off(guest, row);

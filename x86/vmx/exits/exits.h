@@ -50,9 +50,6 @@ struct vmx_guest *exits_guest(enum l2_mode mode, const void *code);
 /* All controls that make instructions exit and that the CPU allows, but this one. */
 void exits_all_others(u32 control);
 
-/* The guest begins in ring 3. */
-void exits_ring3(void);
-
 /* A page that tests may use as an operand, mapped in L2 as well. */
 u8 *operand(void);
 
