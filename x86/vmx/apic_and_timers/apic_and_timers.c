@@ -23,12 +23,19 @@ TEST_MANUAL("SDM volume 3C, \"VM Exits Induced by the TPR Threshold\"");
 TEST_MANUAL("SDM volume 3C, \"Exit Qualification for APIC-Access VM Exits\"");
 TEST_MANUAL("SDM volume 3C, \"Caching Translation Information\"");
 TEST_MANUAL("SDM volume 3C, \"VMX Instruction Reference\", INVVPID");
+TEST_GUARDS("KVM let a notification of posted interrupts that was pending at the entry exit to L1 "
+	    "again and again, instead of posting what the descriptor had (Linux, commit 25bb2cf)");
+TEST_GUARDS("KVM went on with translations of another VPID of L1's when L2 was entered with a new "
+	    "one (Linux, commit 712494de96f3)");
+TEST_GUARDS("KVM took a preemption timer of 1 for one that has run down (Linux, commit "
+	    "4c008127e471)");
 TEST_NEEDS("VMX");
 
 /* Other files see its beginning and its end. */
 #define SHARED_CODE(name, text)                                                                    \
-	L2_CODE(name, text "\n" STRINGIFY(name) "_end: vmcall\n ud2\n"                             \
-			   ".global " STRINGIFY(name) ", " STRINGIFY(name) "_end")
+	L2_CODE(name,                                                                              \
+		text "\n" STRINGIFY(name) "_end: vmcall\n ud2\n"                                   \
+					  ".global " STRINGIFY(name) ", " STRINGIFY(name) "_end")
 
 SHARED_CODE(apic_nops, "nop\n nop\n nop");
 SHARED_CODE(apic_wrmsr, "wrmsr");

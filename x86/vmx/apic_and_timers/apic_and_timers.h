@@ -12,10 +12,10 @@
 #include "vmx/test.h"
 
 #ifdef __x86_64__
-#define R(name) "%r" #name
+#define R(name)	  "%r" #name
 #define APIC_MODE L2_LONG
 #else
-#define R(name) "%e" #name
+#define R(name)	  "%e" #name
 #define APIC_MODE L2_PAE
 #endif
 
@@ -35,7 +35,8 @@ struct apic {
 	struct vmx_guest *guest;
 	struct l2_events events;
 	u32 *page;   /* the virtual-APIC page */
-	u32 *memory; /* RAM at the APIC-access address, which accesses that are virtualised leave alone */
+	u32 *memory; /* RAM at the APIC-access address, which accesses that are virtualised leave
+			alone */
 };
 
 /*
