@@ -146,7 +146,8 @@ static void test_fetch(const void *argument)
 	memset(a->memory, 0xf4, PAGE_SIZE); /* HLT */
 	memset(a->page, 0xf4, PAGE_SIZE);
 	apic_run(a, (void *)(ACCESS_LINEAR + VTPR), 0);
-	check_exit_qualification(a->guest, EXIT_APIC_ACCESS, ACCESS_QUALIFICATION(FETCH, VTPR), "exit");
+	check_exit_qualification(a->guest, EXIT_APIC_ACCESS, ACCESS_QUALIFICATION(FETCH, VTPR),
+				 "exit");
 	check_equal(vmcs_read(VMCS_GUEST_RIP), ACCESS_LINEAR + VTPR, "rip");
 	vmx_check_invariants();
 }
@@ -186,8 +187,8 @@ static void test_paging(void)
 		access_run(a, rows[i].code, UNNAMED, 0);
 		entry = tables_get(tables, ACCESS_LINEAR, LEVEL_4K);
 		if (rows[i].error_code)
-			check_exception(a->guest, FAULT_PF(rows[i].error_code & ~BIT(31)), "%s.exit",
-					rows[i].name);
+			check_exception(a->guest, FAULT_PF(rows[i].error_code & ~BIT(31)),
+					"%s.exit", rows[i].name);
 		else
 			check_exit(a->guest, EXIT_APIC_ACCESS, "%s.exit", rows[i].name);
 		if (rows[i].set)
@@ -226,7 +227,8 @@ static void test_event(void)
 	a = access_guest(set, code_or);
 	vmcs_write(VMCS_GUEST_IDTR_BASE, ACCESS_LINEAR);
 	deliver(a, "gate");
-	check((vmcs_read(VMCS_EXIT_QUALIFICATION) & 0xfff) - gate < 2 * sizeof(ulong), "gate.offset");
+	check((vmcs_read(VMCS_EXIT_QUALIFICATION) & 0xfff) - gate < 2 * sizeof(ulong),
+	      "gate.offset");
 	a = access_guest(set, code_or);
 	vmcs_write(VMCS_GUEST_RSP, ACCESS_LINEAR + 0x800);
 	deliver(a, "stack");
@@ -294,7 +296,8 @@ static struct apic *physical_guest(void)
 
 	if (!a)
 		return NULL;
-	table = ALIGN_DOWN((ulong)tables_entry(&a->guest->tables, ACCESS_LINEAR, LEVEL_4K), PAGE_SIZE);
+	table =
+	    ALIGN_DOWN((ulong)tables_entry(&a->guest->tables, ACCESS_LINEAR, LEVEL_4K), PAGE_SIZE);
 	tables_map(&a->guest->tables, ACCESS_LINEAR, (ulong)a->events.idt, LEVEL_4K, 0);
 	tables_map(&a->guest->ept, table, table, LEVEL_4K, 0);
 	vmx_ept_flush();
@@ -321,7 +324,8 @@ static void test_physical(void)
 	vmcs_write(VMCS_VM_ENTRY_INTERRUPTION_INFORMATION, info);
 	vmx_run(a->guest);
 	check_exit(a->guest, EXIT_APIC_ACCESS, "event.exit");
-	check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION) >> 12, PHYSICAL_EVENT_DELIVERY, "event.type");
+	check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION) >> 12, PHYSICAL_EVENT_DELIVERY,
+		    "event.type");
 	check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION), info, "event.vectoring");
 }
 

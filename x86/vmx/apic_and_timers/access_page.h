@@ -28,7 +28,8 @@ struct apic_set {
 enum { SET_NONE, SET_SHADOW, SET_REGISTERS, SET_DELIVERY, SET_BOTH, APIC_SETS };
 extern const struct apic_set apic_sets[APIC_SETS];
 
-/* A guest of a set, both pages filled, but VISR 0; NULL without a skip if the CPU lacks a control. */
+/* A guest of a set, both pages filled, but VISR 0; NULL without a skip if the CPU lacks a control.
+ */
 struct apic *access_guest(const struct apic_set *set, const void *code);
 
 /* Runs code with BX at an offset of the page, AX a value. */

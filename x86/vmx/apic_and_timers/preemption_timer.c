@@ -18,9 +18,9 @@ L2_CODE(hlts, "hlt\n vmcall");
 /* Some units of the timer between exits. */
 L2_CODE(exits, "1: mov $500, %ecx\n2: dec %ecx\n jnz 2b\n cpuid\n jmp 1b");
 
-
 static const u32 timer_controls[] = { VMX_PIN_PREEMPTION_TIMER, 0 };
-static const u32 saving_controls[] = { VMX_PIN_PREEMPTION_TIMER, VMX_EXIT_SAVE_PREEMPTION_TIMER, 0 };
+static const u32 saving_controls[] = { VMX_PIN_PREEMPTION_TIMER, VMX_EXIT_SAVE_PREEMPTION_TIMER,
+				       0 };
 
 static unsigned int shift(void)
 {
@@ -179,25 +179,41 @@ static const struct zero {
 } zeros[] = {
 	{ .name = "plain", .exit = EXIT_PREEMPTION_TIMER },
 	{ .name = "if-1", .flags = EFLAGS_IF, .exit = EXIT_PREEMPTION_TIMER },
-	{ .name = "sti", .flags = EFLAGS_IF, .blocking = BLOCKING_BY_STI,
+	{ .name = "sti",
+	  .flags = EFLAGS_IF,
+	  .blocking = BLOCKING_BY_STI,
 	  .exit = EXIT_PREEMPTION_TIMER },
 	{ .name = "mov-ss", .blocking = BLOCKING_BY_MOV_SS, .exit = EXIT_PREEMPTION_TIMER },
 	{ .name = "nmi-blocked", .blocking = BLOCKING_BY_NMI, .exit = EXIT_PREEMPTION_TIMER },
-	{ .name = "hlt", .activity = ACTIVITY_HLT, .exit = EXIT_PREEMPTION_TIMER,
+	{ .name = "hlt",
+	  .activity = ACTIVITY_HLT,
+	  .exit = EXIT_PREEMPTION_TIMER,
 	  .misc = VMX_MISC_ACTIVITY_HLT },
-	{ .name = "shutdown", .activity = ACTIVITY_SHUTDOWN, .exit = EXIT_PREEMPTION_TIMER,
+	{ .name = "shutdown",
+	  .activity = ACTIVITY_SHUTDOWN,
+	  .exit = EXIT_PREEMPTION_TIMER,
 	  .misc = MISC_ACTIVITY_SHUTDOWN },
-	{ .name = "interrupt-window", .control = VMX_PRIMARY_INTERRUPT_WINDOW_EXITING,
-	  .flags = EFLAGS_IF, .exit = EXIT_PREEMPTION_TIMER },
-	{ .name = "nmi-window", .control = VMX_PRIMARY_NMI_WINDOW_EXITING,
+	{ .name = "interrupt-window",
+	  .control = VMX_PRIMARY_INTERRUPT_WINDOW_EXITING,
+	  .flags = EFLAGS_IF,
+	  .exit = EXIT_PREEMPTION_TIMER },
+	{ .name = "nmi-window",
+	  .control = VMX_PRIMARY_NMI_WINDOW_EXITING,
 	  .exit = EXIT_PREEMPTION_TIMER },
 	{ .name = "pending-debug", .pending = BIT(12) | BIT(0), .exit = EXIT_EXCEPTION_OR_NMI },
-	{ .name = "tpr-threshold", .control = VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES,
+	{ .name = "tpr-threshold",
+	  .control = VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES,
 	  .exit = EXIT_TPR_BELOW_THRESHOLD },
-	{ .name = "injected", .injected = INTERRUPTION_VALID | 0x62, .flags = EFLAGS_IF,
+	{ .name = "injected",
+	  .injected = INTERRUPTION_VALID | 0x62,
+	  .flags = EFLAGS_IF,
 	  .exit = EXIT_PREEMPTION_TIMER },
-	{ .name = "injected-in-hlt", .injected = INTERRUPTION_VALID | 0x62,
-	  .flags = EFLAGS_IF, .activity = ACTIVITY_HLT, .exit = EXIT_PREEMPTION_TIMER, .misc = VMX_MISC_ACTIVITY_HLT },
+	{ .name = "injected-in-hlt",
+	  .injected = INTERRUPTION_VALID | 0x62,
+	  .flags = EFLAGS_IF,
+	  .activity = ACTIVITY_HLT,
+	  .exit = EXIT_PREEMPTION_TIMER,
+	  .misc = VMX_MISC_ACTIVITY_HLT },
 };
 
 static void set_zero(const struct zero *z)

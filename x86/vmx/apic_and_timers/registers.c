@@ -17,14 +17,20 @@ const struct apic_set apic_sets[APIC_SETS] = {
 		       .controls = CONTROLS(VMX_SECONDARY_VIRTUALIZE_APIC_ACCESSES) },
 	[SET_SHADOW] = { .name = "shadow", .controls = CONTROLS(SHADOW), .shadow = true },
 	[SET_REGISTERS] = { .name = "registers",
-			    .controls = CONTROLS(SHADOW, VMX_SECONDARY_APIC_REGISTER_VIRTUALIZATION),
-			    .shadow = true, .registers = true },
-	[SET_DELIVERY] = { .name = "delivery", .controls = CONTROLS(SHADOW, DELIVERY),
-			   .shadow = true, .delivery = true },
+			    .controls =
+				CONTROLS(SHADOW, VMX_SECONDARY_APIC_REGISTER_VIRTUALIZATION),
+			    .shadow = true,
+			    .registers = true },
+	[SET_DELIVERY] = { .name = "delivery",
+			   .controls = CONTROLS(SHADOW, DELIVERY),
+			   .shadow = true,
+			   .delivery = true },
 	[SET_BOTH] = { .name = "registers-and-delivery",
-		       .controls = CONTROLS(SHADOW, DELIVERY,
-					    VMX_SECONDARY_APIC_REGISTER_VIRTUALIZATION),
-		       .shadow = true, .registers = true, .delivery = true },
+		       .controls =
+			   CONTROLS(SHADOW, DELIVERY, VMX_SECONDARY_APIC_REGISTER_VIRTUALIZATION),
+		       .shadow = true,
+		       .registers = true,
+		       .delivery = true },
 };
 
 struct apic *access_guest(const struct apic_set *set, const void *code)
@@ -71,8 +77,8 @@ static const u16 listed_ranges_read[][2] = { { 0x030, 0x030 }, { 0x100, 0x270 } 
 static bool is_virtualised(const struct apic_set *set, unsigned int offset, bool write)
 {
 	if (!set->registers)
-		return set->shadow && (offset == VTPR || (set->delivery && (offset == VEOI ||
-									     offset == VICR)));
+		return set->shadow &&
+		       (offset == VTPR || (set->delivery && (offset == VEOI || offset == VICR)));
 	for (unsigned int i = 0; i < ARRAY_SIZE(listed); i++)
 		if (listed[i] == offset)
 			return true;
@@ -96,8 +102,7 @@ static void read_register(const struct apic_set *set, struct apic *a, unsigned i
 	access_run(a, reads, offset, 0);
 	if (virtualised) {
 		check_exit(a->guest, EXIT_VMCALL, "exit");
-		check_equal((u32)a->guest->world.registers.ax,
-			    a->page[offset / 4], "value");
+		check_equal((u32)a->guest->world.registers.ax, a->page[offset / 4], "value");
 	} else {
 		check_exit_qualification(a->guest, EXIT_APIC_ACCESS,
 					 ACCESS_QUALIFICATION(DATA_READ, offset), "exit");
@@ -231,8 +236,8 @@ static bool part_virtualised(const struct apic_set *set, unsigned int offset, un
 {
 	if ((offset & 15) + size > 4)
 		return false;
-	return set->registers ? is_virtualised(set, offset & ~3u, write) :
-				is_virtualised(set, offset, write);
+	return set->registers ? is_virtualised(set, offset & ~3u, write)
+			      : is_virtualised(set, offset, write);
 }
 
 static u32 mask_of(unsigned int size)
@@ -250,7 +255,8 @@ static void read_part(const struct apic_set *set, struct apic *a, const struct w
 	} else {
 		check_exit(a->guest, EXIT_VMCALL, "read.exit");
 		check_equal((u32)a->guest->world.registers.ax & mask_of(w->size),
-			    a->page[offset / 4] >> 8 * (offset & 3) & mask_of(w->size), "read.value");
+			    a->page[offset / 4] >> 8 * (offset & 3) & mask_of(w->size),
+			    "read.value");
 	}
 }
 

@@ -140,8 +140,10 @@ static void test_memory(void)
 			a->guest->world.registers.ax = s->value;
 			a->guest->world.registers.bx = ACCESS_LINEAR + VTPR;
 			vmx_run(a->guest);
-			check_exit(a->guest, below ? EXIT_TPR_BELOW_THRESHOLD : EXIT_VMCALL, "exit");
-			check(vmcs_read(VMCS_GUEST_RIP) - (ulong)s->code == 2u + (s->code == stores_word),
+			check_exit(a->guest, below ? EXIT_TPR_BELOW_THRESHOLD : EXIT_VMCALL,
+				   "exit");
+			check(vmcs_read(VMCS_GUEST_RIP) - (ulong)s->code ==
+				  2u + (s->code == stores_word),
 			      "behind-it");
 			check_equal(a->page[VTPR / 4], s->vtpr, "vtpr");
 			check_equal((u32)a->guest->world.registers.ax, s->loaded, "register");
@@ -187,7 +189,8 @@ static void test_entry(void)
 			vmcs_write(VMCS_GUEST_ACTIVITY_STATE, e->activity);
 			vmx_run(a->guest);
 			apic_unblock_nmis();
-			check_exit(a->guest, below ? EXIT_TPR_BELOW_THRESHOLD : EXIT_VMCALL, "exit");
+			check_exit(a->guest, below ? EXIT_TPR_BELOW_THRESHOLD : EXIT_VMCALL,
+				   "exit");
 			check_equal(vmcs_read(VMCS_GUEST_RIP),
 				    (ulong)(below ? apic_nops : apic_nops_end), "rip");
 			if (below)

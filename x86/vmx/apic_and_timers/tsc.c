@@ -98,7 +98,8 @@ VMX_SUBTEST("tsc-offset", test_offset);
 
 static void test_scaling(void)
 {
-	static const u64 multipliers[] = { ONE, 2 * ONE, ONE / 2, 3 * ONE / 2, ONE + 1, 0x123456789abc };
+	static const u64 multipliers[] = { ONE,		2 * ONE, ONE / 2,
+					   3 * ONE / 2, ONE + 1, 0x123456789abc };
 
 	if (!vmx_needs(VMX_PRIMARY_TSC_OFFSETTING) || !vmx_needs(VMX_SECONDARY_TSC_SCALING))
 		return;

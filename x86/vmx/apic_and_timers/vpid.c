@@ -66,7 +66,8 @@ static bool place_make(bool ept, bool global)
 	return true;
 }
 
-/* Reads under a VPID, or without VPID if it is 0: OLD, NEW, or the exit's reason if it is another. */
+/* Reads under a VPID, or without VPID if it is 0: OLD, NEW, or the exit's reason if it is another.
+ */
 static u32 read_under(u16 vpid)
 {
 	u32 reason;
@@ -227,9 +228,9 @@ VMX_SUBTEST("vpid.all-contexts", test_all);
  * leaves global pages. DX is the entry's new value, DI its address, SI is for CR3 or CR4.
  */
 #define CHANGES(how)                                                                               \
-	"mov (" R(bx) "), %eax\n mov " R(dx) ", (" R(di) ")\n" how "\n mov (" R(bx) "), %ecx\n vmcall"
-#define PGE_OFF_AND_ON                                                                             \
-	"mov " R(si) ", %cr4\n xor $0x80, " R(si) "\n mov " R(si) ", %cr4"
+	"mov (" R(bx) "), %eax\n mov " R(dx) ", (" R(di) ")\n" how                                 \
+							 "\n mov (" R(bx) "), %ecx\n vmcall"
+#define PGE_OFF_AND_ON "mov " R(si) ", %cr4\n xor $0x80, " R(si) "\n mov " R(si) ", %cr4"
 
 L2_CODE(by_invlpg, CHANGES("invlpg (" R(bx) ")"));
 L2_CODE(by_cr3, CHANGES("mov %cr3, " R(si) "\n mov " R(si) ", %cr3"));
