@@ -133,6 +133,20 @@ bool apic_has(const struct apic *a, unsigned int base, u8 vector)
 	return a->page[word_of(base, vector)] >> vector % 32 & 1;
 }
 
+struct apic *apic_guest_with(const void *code, const u32 *controls, u8 rvi, u8 svi)
+{
+	struct apic *a = apic_guest(code, controls);
+
+	if (!a)
+		return NULL;
+	if (rvi)
+		apic_set(a, VIRR, rvi);
+	if (svi)
+		apic_set(a, VISR, svi);
+	vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, STATUS(rvi, svi));
+	return a;
+}
+
 unsigned int apic_count(const struct apic *a, unsigned int base)
 {
 	unsigned int count = 0;

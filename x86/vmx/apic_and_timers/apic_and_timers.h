@@ -69,8 +69,19 @@ unsigned int apic_count(const struct apic *apic, unsigned int base);
 
 #define STATUS(rvi, svi) ((u32)(svi) << 8 | (rvi))
 
+/* apic_guest() with a vector requested and one in service, in the status and in the page; 0: none.
+ */
+struct apic *apic_guest_with(const void *code, const u32 *controls, u8 rvi, u8 svi);
+
 /* L2 is at the HLT of a vector's handler: checks "id.exit" and "id.vector". */
 bool apic_check_handler(struct apic *apic, u8 vector, const char *id);
+
+/*
+ * A limit of the IDT by which exceptions have gates and the vectors here have none: instead of an
+ * interrupt there is an exit, by a #GP whose error code has IDT and EXT set.
+ */
+#define SHORT_IDT		 0x1ff
+#define BEYOND_SHORT_IDT(vector) FAULT_GP((vector) << 3 | 3)
 
 /* What its frame returns to. */
 ulong apic_return_address(void);

@@ -185,11 +185,11 @@ static void test_sent(void)
 		prefix_push("%s", rows[i].name);
 		vmx_clear(VMX_PRIMARY_HLT_EXITING);
 		/* The handler's own HLT: by a limit of the IDT it is a #GP instead. */
-		vmcs_write(VMCS_GUEST_IDTR_LIMIT, 0x1ff);
+		vmcs_write(VMCS_GUEST_IDTR_LIMIT, SHORT_IDT);
 		smp_call_async(1, post_later, NULL);
 		apic_run(a, rows[i].code, EFLAGS_IF);
 		smp_wait(1);
-		check_exception(a->guest, FAULT_GP(0x51 << 3 | 3), "exit");
+		check_exception(a->guest, BEYOND_SHORT_IDT(0x51), "exit");
 		check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION), INTERRUPTION_VALID | 0x51,
 			    "vectoring");
 		check(vmcs_read(VMCS_GUEST_RIP) - (ulong)rows[i].code <= 2, "rip");

@@ -16,7 +16,7 @@
 L2_CODE(spins, "1: jmp 1b");
 L2_CODE(hlts, "hlt\n vmcall");
 /* Some units of the timer between exits. */
-L2_CODE(exits, "1: mov $500, %ecx\n2: dec %ecx\n jnz 2b\n cpuid\n jmp 1b");
+L2_CODE(exits, "1: mov $4000, %ecx\n2: dec %ecx\n jnz 2b\n cpuid\n jmp 1b");
 
 static const u32 timer_controls[] = { VMX_PIN_PREEMPTION_TIMER, 0 };
 static const u32 saving_controls[] = { VMX_PIN_PREEMPTION_TIMER, VMX_EXIT_SAVE_PREEMPTION_TIMER,
@@ -123,14 +123,16 @@ static void test_enters_halted(void)
 
 VMX_SUBTEST("preemption-timer.enters-halted", test_enters_halted);
 
+#define SAVED_FIRST 50000u
+
 /*
  * What is saved at other exits is what is left: never more than before, and no more is gone than
  * the TSC has moved. Begun again with it, the timer ends at last.
  */
 static void test_saved(void)
 {
-	struct apic *a = timer_guest(exits, saving_controls, 5000);
-	u32 left = 5000, reason = EXIT_CPUID;
+	struct apic *a = timer_guest(exits, saving_controls, SAVED_FIRST);
+	u32 left = SAVED_FIRST, reason = EXIT_CPUID;
 	unsigned int runs = 0, wrong = 0, fast = 0;
 
 	if (!a)
@@ -147,7 +149,7 @@ static void test_saved(void)
 		if (reason == EXIT_CPUID)
 			vmx_skip();
 	}
-	diagnostic("%u entries for a value of 5000", runs);
+	diagnostic("%u entries for a value of %u", runs, SAVED_FIRST);
 	check(runs > 1, "other-exits");
 	check_exit(a->guest, EXIT_PREEMPTION_TIMER, "ends");
 	check_equal(left, 0, "ends.left");

@@ -15,22 +15,13 @@
 L2_CODE(sti_late, "sti\n nop\n nop\n hlt");
 L2_CODE(nops, "nop\n nop\n hlt");
 L2_CODE(halts, "hlt\n nop\n vmcall");
+L2_CODE(sti_halts, "sti\n hlt\n nop\n vmcall");
 L2_CODE(moves_ss, "mov %ss, %eax\n mov %eax, %ss\n nop\n hlt");
 L2_CODE(ends, "hlt");
 
-/* A request for a vector, with the page as it is when it is the only one. */
 static struct apic *delivery_guest(const u8 *code, u8 rvi, u8 svi)
 {
-	struct apic *a = apic_guest(code, apic_delivery_x2apic);
-
-	if (!a)
-		return NULL;
-	if (rvi)
-		apic_set(a, VIRR, rvi);
-	if (svi)
-		apic_set(a, VISR, svi);
-	vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, STATUS(rvi, svi));
-	return a;
+	return apic_guest_with(code, apic_delivery_x2apic, rvi, svi);
 }
 
 static u8 ppr(u8 tpr, u8 svi)
@@ -206,7 +197,16 @@ static void test_off(void)
 
 VMX_SUBTEST("virtual-interrupts.off", test_off);
 
-/* It wakes L2 from HLT, its own and one that the entry loads. */
+/* Ends L2 should nothing else do it. */
+static void set_timer(u32 value)
+{
+	if (!vmx_allows(VMX_PIN_PREEMPTION_TIMER))
+		return;
+	vmx_set(VMX_PIN_PREEMPTION_TIMER);
+	vmcs_write(VMCS_VMX_PREEMPTION_TIMER_VALUE, value);
+}
+
+/* It wakes L2 from a HLT that the entry loads. */
 static void test_halted(void)
 {
 	struct apic *a = delivery_guest(halts, 0x51, 0);
@@ -217,6 +217,7 @@ static void test_halted(void)
 		subtest_skip("the CPU has no activity state HLT");
 		return;
 	}
+	set_timer(1000000);
 	vmcs_write(VMCS_GUEST_RFLAGS, EFLAGS_FIXED | EFLAGS_IF);
 	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_HLT);
 	vmx_run(a->guest);
@@ -226,6 +227,47 @@ static void test_halted(void)
 }
 
 VMX_SUBTEST("virtual-interrupts.halted", test_halted);
+
+/*
+ * And from its own, behind the instruction. The handlers halt too, so that the IDT ends before the
+ * gate here: what is delivered is a #GP that exits.
+ */
+static void test_own_halt(void)
+{
+	struct apic *a = delivery_guest(sti_halts, 0x51, 0);
+
+	if (!a)
+		return;
+	vmx_clear(VMX_PRIMARY_HLT_EXITING);
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT, SHORT_IDT);
+	set_timer(1000000);
+	apic_run(a, sti_halts, 0);
+	check_exception(a->guest, BEYOND_SHORT_IDT(0x51), "exit");
+	check_equal(vmcs_read(VMCS_GUEST_RIP) - (ulong)sti_halts, 2, "rip");
+	check_equal(STATUS_NOW(), STATUS(0, 0x51), "status");
+}
+
+VMX_SUBTEST("virtual-interrupts.own-halt", test_own_halt);
+
+/* A request that the task's class holds back does not wake it. */
+static void test_stays_halted(void)
+{
+	struct apic *a = delivery_guest(sti_halts, 0x51, 0);
+
+	if (!a || !vmx_needs(VMX_PIN_PREEMPTION_TIMER))
+		return;
+	a->page[VTPR / 4] = 0x5f;
+	vmx_clear(VMX_PRIMARY_HLT_EXITING);
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT, SHORT_IDT);
+	set_timer(5000);
+	apic_run(a, sti_halts, 0);
+	check_exit(a->guest, EXIT_PREEMPTION_TIMER, "exit");
+	check_equal(vmcs_read(VMCS_GUEST_RIP) - (ulong)sti_halts, 2, "rip");
+	check_equal(vmcs_read(VMCS_GUEST_ACTIVITY_STATE), ACTIVITY_HLT, "activity");
+	check_equal(STATUS_NOW(), STATUS(0x51, 0), "status");
+}
+
+VMX_SUBTEST("virtual-interrupts.stays-halted", test_stays_halted);
 
 /* RVI is one that VIRR does not have, or not the highest: it is delivered nevertheless. */
 static void test_rvi(void)
@@ -285,9 +327,9 @@ static void test_vectoring(void)
 
 	if (!a)
 		return;
-	vmcs_write(VMCS_GUEST_IDTR_LIMIT, 0x1ff);
+	vmcs_write(VMCS_GUEST_IDTR_LIMIT, SHORT_IDT);
 	apic_run(a, nops, EFLAGS_IF);
-	check_exception(a->guest, FAULT_GP(0x51 << 3 | 3), "exit");
+	check_exception(a->guest, BEYOND_SHORT_IDT(0x51), "exit");
 	check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION),
 		    INTERRUPTION_VALID | INTERRUPTION_TYPE(TYPE_EXTERNAL_INTERRUPT) | 0x51,
 		    "vectoring");

@@ -27,16 +27,7 @@ static const struct way {
 
 static struct apic *way_guest(const struct way *way, u8 rvi, u8 svi)
 {
-	struct apic *a = apic_guest(way->code, way->controls);
-
-	if (!a)
-		return NULL;
-	if (rvi)
-		apic_set(a, VIRR, rvi);
-	if (svi)
-		apic_set(a, VISR, svi);
-	vmcs_write(VMCS_GUEST_INTERRUPT_STATUS, STATUS(rvi, svi));
-	return a;
+	return apic_guest_with(way->code, way->controls, rvi, svi);
 }
 
 static u32 way_write(struct apic *a, const u8 *code, unsigned int offset, u32 value, ulong flags)
