@@ -134,6 +134,41 @@ static void test_off(void)
 
 VMX_SUBTEST("access-page.off", test_off);
 
+/* Both addresses are those of the VMCS at each entry: there is nothing to remember of the last. */
+static void test_moved(void)
+{
+	const struct apic_set *set = &apic_sets[SET_SHADOW];
+	static u32 *other_page, *other_memory;
+	struct apic *a;
+
+	if (!vmx_needs_all(set->controls))
+		return;
+	if (!other_page) {
+		other_page = page_alloc();
+		other_memory = page_alloc();
+	}
+	a = access_guest(set, code_load);
+	a->page[VTPR / 4] = 0x11;
+	a->memory[VTPR / 4] = 0x22;
+	other_page[VTPR / 4] = 0x33;
+	for (unsigned int round = 0; round < 2; round++) {
+		prefix_push("%u", round);
+		vmcs_write(VMCS_VIRTUAL_APIC_ADDRESS, (ulong)a->page);
+		access_run(a, code_load, VTPR, 0);
+		check_equal((u32)a->guest->world.registers.ax, 0x11, "page");
+		vmcs_write(VMCS_VIRTUAL_APIC_ADDRESS, (ulong)other_page);
+		access_run(a, code_load, VTPR, 0);
+		check_equal((u32)a->guest->world.registers.ax, 0x33, "other-page");
+		vmcs_write(VMCS_APIC_ACCESS_ADDRESS, (ulong)other_memory);
+		access_run(a, code_load, VTPR, 0);
+		check_equal((u32)a->guest->world.registers.ax, 0x22, "memory");
+		vmcs_write(VMCS_APIC_ACCESS_ADDRESS, (ulong)a->memory);
+		prefix_pop();
+	}
+}
+
+VMX_SUBTEST("access-page.moved", test_moved);
+
 /* A fetch: of the instruction at the offset. */
 static void test_fetch(const void *argument)
 {

@@ -72,6 +72,34 @@ static void test_values(void)
 
 VMX_SUBTEST("preemption-timer", test_values);
 
+/* It is the TSC that it counts by, not what L2 reads as one. */
+static void test_scaled(void)
+{
+	static const u32 values[] = { 5000, 50000 };
+
+	if (!vmx_needs(VMX_PRIMARY_TSC_OFFSETTING) || !vmx_needs(VMX_SECONDARY_TSC_SCALING))
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(values); i++) {
+		struct apic *a = timer_guest(spins, timer_controls, values[i]);
+		u64 start;
+
+		if (!a)
+			return;
+		prefix_push("value-%u", values[i]);
+		vmx_set(VMX_PRIMARY_TSC_OFFSETTING);
+		vmx_set(VMX_SECONDARY_TSC_SCALING);
+		vmcs_write(VMCS_TSC_OFFSET, 1ull << 40);
+		vmcs_write(VMCS_TSC_MULTIPLIER, 32ull << 48);
+		start = rdtsc();
+		vmx_run(a->guest);
+		check_not_early(rdtsc() - start, values[i], "scaled");
+		check_exit(a->guest, EXIT_PREEMPTION_TIMER, "exit");
+		prefix_pop();
+	}
+}
+
+VMX_SUBTEST("preemption-timer.tsc-scaling", test_scaled);
+
 /* It goes on in HLT, whatever RFLAGS.IF is, and wakes L2, which the VMCS shows as halted. */
 static void test_hlt(void)
 {

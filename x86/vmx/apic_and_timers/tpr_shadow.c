@@ -100,6 +100,31 @@ static void test_reserved_bits(void)
 }
 
 VMX_SUBTEST("tpr-shadow.reserved-bits", test_reserved_bits);
+
+/* With the shadow the APIC's own TPR, L1's, is left alone; without it that is CR8. */
+static void test_own(void)
+{
+	struct apic *a = cr8_guest(moves_to_cr8);
+
+	if (!a)
+		return;
+	a->guest->world.registers.r9 = 6;
+	vmx_run(a->guest);
+	check_equal(read_cr8(), 0, "on");
+	vmx_clear(VMX_PRIMARY_TPR_SHADOW);
+	a->page[VTPR / 4] = 0x20;
+	a->guest->world.registers.r9 = 5;
+	apic_run(a, moves_to_cr8, 0);
+	check_exit(a->guest, EXIT_VMCALL, "off.exit");
+	check_equal(read_cr8(), 5, "off.written");
+	check_equal(a->page[VTPR / 4], 0x20, "off.page");
+	write_cr8(4);
+	apic_run(a, moves_from_cr8, 0);
+	check_equal(a->guest->world.registers.r9, 4, "off.read");
+	write_cr8(0);
+}
+
+VMX_SUBTEST("tpr-shadow.own", test_own);
 #endif
 
 /* Stores to the register by memory, whose bytes 3:1 do not stay. */
