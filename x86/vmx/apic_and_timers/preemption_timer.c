@@ -127,7 +127,7 @@ static void test_hlt(void)
 
 VMX_SUBTEST("preemption-timer.hlt", test_hlt);
 
-/* The same if the entry loads the state, and goes on behind HLT as soon as it loads another. */
+/* The same if the entry loads the state; entered active, at the same place, L2 executes its HLT. */
 static void test_enters_halted(void)
 {
 	struct apic *a = timer_guest(hlts, timer_controls, 500);
