@@ -9,6 +9,7 @@
  * Entry"; volume 3A, "Masking Exceptions and Interrupts When Switching Stacks". CVE-2018-8897 and
  * CVE-2018-1087 (Linux 4.16, commit 32d43cd391ba) are what systems and KVM made of it.
  */
+#include "debug.h"
 #include "events.h"
 
 TEST_GUARDS("CVE-2018-1087: KVM mishandled debug exceptions that MOV SS holds back (commit "
@@ -30,29 +31,6 @@ L2_CODE(loads, "mov (%edx), %ecx\n nop\n hlt");
 
 static u16 selector_operand __aligned(4) = KERNEL_DS;
 
-/* Of 2 bytes, for reads and writes, in DR0 to DR3; DR7's bit 10 is fixed. */
-static u64 dr7_for(unsigned int breakpoint)
-{
-	return 0x400 | 1u << 2 * breakpoint | 7u << (16 + 4 * breakpoint);
-}
-
-static void set_breakpoint(unsigned int breakpoint, ulong address)
-{
-	switch (breakpoint) {
-	case 0:
-		write_dr0(address);
-		break;
-	case 1:
-		write_dr1(address);
-		break;
-	case 2:
-		write_dr2(address);
-		break;
-	default:
-		write_dr3(address);
-	}
-}
-
 /* L2 with a step (TF), a breakpoint at the operand (0 to 3), or both. */
 #define NO_BREAKPOINT 4u
 
@@ -65,11 +43,10 @@ static struct events *debugged(const void *code, bool step, unsigned int breakpo
 	selector_operand = e->ss;
 	vmx_set(VMX_ENTRY_LOAD_DEBUG_CONTROLS);
 	vmcs_write(VMCS_GUEST_IA32_DEBUGCTL, 0);
-	vmcs_write(VMCS_GUEST_DR7, 0x400);
-	if (breakpoint != NO_BREAKPOINT) {
-		set_breakpoint(breakpoint, (ulong)&selector_operand);
-		vmcs_write(VMCS_GUEST_DR7, dr7_for(breakpoint));
-	}
+	if (breakpoint != NO_BREAKPOINT)
+		breakpoint_set(breakpoint, (ulong)&selector_operand, DR7_ACCESS, DR7_LEN_2);
+	vmcs_write(VMCS_GUEST_DR7, read_dr7());
+	breakpoints_clear();
 	if (step)
 		vmcs_write(VMCS_GUEST_RFLAGS, e->rflags | EFLAGS_TF);
 	events_snapshot(e);
@@ -134,8 +111,7 @@ static void check_held(struct events *e, const struct held *h)
 		check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION), h->pending, "qualification");
 	}
 	check_equal(vmcs_read(VMCS_GUEST_RIP), rip_of(e, h), "rip");
-	check_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), held ? h->pending : 0,
-		    "saved");
+	check_equal(vmcs_read(VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS), held ? h->pending : 0, "saved");
 	check_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY_STATE), held ? BLOCKING_BY_MOV_SS : 0,
 		    "blocking");
 }
@@ -176,7 +152,8 @@ static void test_resumed(void)
 
 VMX_SUBTEST("debug.resumed", test_resumed);
 
-/* A software interrupt or exception that is injected under MOV SS blocking is as INT n behind it. */
+/* A software interrupt or exception that is injected under MOV SS blocking is as INT n behind it.
+ */
 static void test_injected(void)
 {
 	static const struct {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * The monitor trap flag: an exit on the next instruction boundary, which is that behind an
- * instruction, behind an iteration of a string instruction, and before a handler's first instruction
- * if an event came between, by injection, by a fault or by INT n. An instruction that exits by itself
- * leaves none pending. Neither STI nor MOV SS holds it back, and of a debug exception at the same
- * boundary it is the first: that is saved as pending. A VM entry can inject one.
+ * instruction, behind an iteration of a string instruction, and before a handler's first
+ * instruction if an event came between, by injection, by a fault or by INT n. An instruction that
+ * exits by itself leaves none pending. Neither STI nor MOV SS holds it back, and of a debug
+ * exception at the same boundary it is the first: that is saved as pending. A VM entry can inject
+ * one.
  *
  * SDM volume 3C, "Monitor Trap Flag", "Injection of Pending MTF VM Exits", "Saving Non-Register
  * State". KVM lost one when an instruction of L2 was emulated, or kept it for a later exit: Linux

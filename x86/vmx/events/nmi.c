@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Real NMIs, sent by the local APIC, while L2 runs or pending when it is entered. With "NMI exiting"
- * each is an exit that blocks NMIs in L1 until IRET; without, L2 takes it by its IDT, and NMIs are
- * blocked until its IRET. With "virtual NMIs" L2's blocking is a bit of its own, which does not keep
- * a real NMI from exiting; IRET clears that bit, and without it, if NMIs exit, nothing. A fault of
- * IRET says whether there was something to unblock.
+ * Real NMIs, sent by the local APIC, while L2 runs or pending when it is entered. With "NMI
+ * exiting" each is an exit that blocks NMIs in L1 until IRET; without, L2 takes it by its IDT, and
+ * NMIs are blocked until its IRET. With "virtual NMIs" L2's blocking is a bit of its own, which
+ * does not keep a real NMI from exiting; IRET clears that bit, and without it, if NMIs exit,
+ * nothing.
  *
  * SDM volume 3C, "Other Causes of VM Exits", "Changes to Instruction Behavior in VMX Non-Root
  * Operation" (IRET), "Interruptibility State", "Activity State", "Architectural State Before a VM
@@ -14,17 +14,11 @@
 #include "cpu.h"
 #include "events.h"
 #include "msr.h"
-#include "paging.h"
 #include "trap.h"
 
 /* Sends an NMI to itself: EAX into the command register at EBX; then there is time for it. */
 L2_CODE(sends_nmi, "movl %eax, (%ebx)\n 1: dec %ecx\n jnz 1b\n hlt");
 L2_CODE(nops, "nop\n nop\n nop\n hlt");
-#ifdef __x86_64__
-L2_CODE(irets, "iretq");
-#else
-L2_CODE(irets, "iret");
-#endif
 
 #define NMI_INFORMATION INFO(TYPE_NMI, VECTOR_NMI)
 /* Bit 12 is undefined with NMI exiting and without virtual NMIs. */
@@ -300,8 +294,7 @@ PENDING("window-blocked", .exiting = true, .virtual = true, .window = true,
 PENDING("taken", .end = NMI_TAKEN, .saved_blocking = BLOCKING_BY_NMI);
 PENDING("taken-mov-ss", .blocking = BLOCKING_BY_MOV_SS, .end = NMI_TAKEN, .rip = 1,
 	.saved_blocking = BLOCKING_BY_NMI);
-PENDING("taken-hlt", .activity = ACTIVITY_HLT, .end = NMI_TAKEN,
-	.saved_blocking = BLOCKING_BY_NMI);
+PENDING("taken-hlt", .activity = ACTIVITY_HLT, .end = NMI_TAKEN, .saved_blocking = BLOCKING_BY_NMI);
 PENDING("taken-blocked", .blocking = BLOCKING_BY_NMI, .end = NMI_WAITS, .rip = 3,
 	.saved_blocking = BLOCKING_BY_NMI);
 
@@ -359,63 +352,3 @@ static void test_iret_exiting(void)
 }
 
 VMX_SUBTEST("nmi.iret-with-exiting", test_iret_exiting);
-
-#define EPT_NMI_UNBLOCKED BIT(12)
-
-static const struct iret {
-	const char *name;
-	bool virtual, blocked, ept;
-} iret_rows[] = {
-	{ "blocked", false, true, false },	    { "open", false, false, false },
-	{ "virtual-blocked", true, true, false },   { "virtual-open", true, false, false },
-	{ "ept-blocked", false, true, true },	    { "ept-open", false, false, true },
-	{ "ept-virtual-blocked", true, true, true }, { "ept-virtual-open", true, false, true },
-};
-
-/* IRET to a null selector is #GP(0); or its stack is not in EPT. */
-static void run_iret(const struct iret *row)
-{
-	struct events *e = events_new(&PLACE_HERE, irets);
-	u64 stack = e->rsp - PAGE_SIZE;
-
-	memset((void *)(ulong)stack, 0, PAGE_SIZE);
-	if (row->virtual) {
-		vmx_set(VMX_PIN_NMI_EXITING);
-		vmx_set(VMX_PIN_VIRTUAL_NMIS);
-	}
-	if (row->ept) {
-		vmx_ept(e->guest);
-		tables_set(&e->guest->ept, stack, 1, 0);
-	}
-	vmcs_write(VMCS_GUEST_RSP, stack);
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, row->blocked ? BLOCKING_BY_NMI : 0);
-	vmx_run(e->guest);
-	if (row->ept) {
-		check_exit(e->guest, EXIT_EPT_VIOLATION, "%s.exit", row->name);
-		check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION) & EPT_NMI_UNBLOCKED,
-			    row->blocked ? EPT_NMI_UNBLOCKED : 0, "%s.unblocked", row->name);
-	} else {
-		check_exception(e->guest, FAULT_GP(0), "%s.exit", row->name);
-		check_equal(vmcs_read(VMCS_VM_EXIT_INTERRUPTION_INFORMATION) &
-				INTERRUPTION_NMI_UNBLOCKED,
-			    row->blocked ? INTERRUPTION_NMI_UNBLOCKED : 0, "%s.unblocked",
-			    row->name);
-	}
-	check_equal(vmcs_read(VMCS_GUEST_RIP), e->rip, "%s.rip", row->name);
-	check_equal(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY_STATE), 0, "%s.blocking", row->name);
-}
-
-static void test_iret_fault(void)
-{
-	if (!vmx_needs(VMX_PIN_VIRTUAL_NMIS))
-		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(iret_rows); i++) {
-		if (iret_rows[i].ept && !vmx_allows(VMX_SECONDARY_EPT))
-			check_skip("the CPU has no EPT", "%s", iret_rows[i].name);
-		else
-			run_iret(&iret_rows[i]);
-		unblock_nmis();
-	}
-}
-
-VMX_SUBTEST("nmi.iret-fault", test_iret_fault);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Events of an L2 in real mode and in virtual-8086 mode, where they have rules of their own. Real
- * mode: the IDTR's limit ends the interrupt vector table, a vector behind it is #GP, then #DF, then a
- * triple fault; no error code is pushed, and an exit says so. Virtual-8086 mode with CR4.VME: a bit
- * of the TSS says of each INT n whether it goes to the program's own vector table at 0, with IOPL 3
- * and VIF in the flags it sees, or to the IDT.
+ * mode: the IDTR's limit ends the interrupt vector table, a vector behind it is #GP, then #DF, then
+ * a triple fault; no error code is pushed, and an exit says so. Virtual-8086 mode with CR4.VME: a
+ * bit of the TSS says of each INT n whether it goes to the program's own vector table at 0, with
+ * IOPL 3 and VIF in the flags it sees, or to the IDT.
  *
- * SDM volume 3B, "Interrupt and Exception Handling" (real-address mode), "Class 3--Software Interrupt
- * Handling in Virtual-8086 Mode"; volume 3C, "Vectored-Event Injection", "Information for VM Exits Due
- * to Vectored Events".
+ * SDM volume 3B, "Interrupt and Exception Handling" (real-address mode), "Class 3--Software
+ * Interrupt Handling in Virtual-8086 Mode"; volume 3C, "Vectored-Event Injection", "Information for
+ * VM Exits Due to Vectored Events".
  */
 #include "events.h"
 #include "page_alloc.h"
@@ -20,8 +20,8 @@ L2_CODE(reads_across, ".code16\n mov 0xffff, %ax\n hlt");
 L2_CODE(interrupts, ".code16\n int $0x50\n hlt");
 
 /* Limits that leave out a vector, or its last byte alone. */
-#define LIMIT_BEFORE(vector) ((vector) * 4 - 1)
-#define LIMIT_WITHIN(vector) ((vector) * 4 + 2)
+#define LIMIT_BEFORE(vector) ((vector)*4 - 1)
+#define LIMIT_WITHIN(vector) ((vector)*4 + 2)
 
 enum limit_end { TO_GP, TO_DF, TO_TRIPLE };
 
@@ -43,7 +43,8 @@ static const struct limit {
 	{ "int.nothing", INFO(TYPE_SOFTWARE_INTERRUPT, 0x50), 0, TO_TRIPLE },
 };
 
-/* "Bit 11 is always 0 if the VM exit occurred while the logical processor was in real-address mode" */
+/* "Bit 11 is always 0 if the VM exit occurred while the logical processor was in real-address mode"
+ */
 static void check_real_exception(struct events *e, u8 vector, const char *id)
 {
 	check_exit(e->guest, EXIT_EXCEPTION_OR_NMI, "%s.exit", id);

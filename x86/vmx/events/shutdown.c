@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * An exception while another is delivered, in L2: which pairs become #DF and which are handled one
- * after the other, and what a #DF that cannot be delivered is: a triple fault, which exits instead of
- * the shutdown. If the exception bitmap takes the second exception, that exits, and there is no #DF.
+ * after the other, and what a #DF that cannot be delivered is: a triple fault, which exits instead
+ * of the shutdown. If the exception bitmap takes the second exception, that exits, and there is no
+ * #DF.
  *
  * SDM volume 3A, "Interrupt 8--Double Fault Exception", "Conditions for Generating a Double Fault";
  * volume 3C, "Other Causes of VM Exits" (triple fault), "Information for VM Exits That Occur
@@ -162,7 +163,7 @@ static void spoil_idt_page(struct events *e)
 
 static const struct triple {
 	const char *name;
-	u32 info;	/* 0: by L2's code */
+	u32 info; /* 0: by L2's code */
 	const u8 *code;
 	void (*spoil)(struct events *e);
 } triples[] = {
@@ -188,8 +189,8 @@ static void test_triple(void)
 		t->spoil(e);
 		inject(e, t->info, 0, 0);
 		check_exit_qualification(e->guest, EXIT_TRIPLE_FAULT, 0, "exit");
-		check_equal(vmcs_read(VMCS_VM_EXIT_INTERRUPTION_INFORMATION) & INTERRUPTION_VALID, 0,
-			    "information");
+		check_equal(vmcs_read(VMCS_VM_EXIT_INTERRUPTION_INFORMATION) & INTERRUPTION_VALID,
+			    0, "information");
 		check_equal(vmcs_read(VMCS_IDT_VECTORING_INFORMATION) & INTERRUPTION_VALID, 0,
 			    "vectoring");
 		check_equal(vmcs_read(VMCS_GUEST_RIP), e->rip, "rip");

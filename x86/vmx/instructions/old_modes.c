@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * In real-address mode and in virtual-8086 mode every VMX instruction is #UD, in VMX operation or
- * not, before its operand is looked at. VMX operation needs CR0.PE, so real mode comes outside of it
- * alone: there VMXON is the one that has nothing else to be #UD for, if CR4.VMXE is 1. SDM volume
- * 3C, "VMX Instruction Reference".
+ * not, before its operand is looked at. VMX operation needs CR0.PE, so real mode comes outside of
+ * it alone: there VMXON is the one that has nothing else to be #UD for, if CR4.VMXE is 1. SDM
+ * volume 3C, "VMX Instruction Reference".
  *
  * Real mode is where another CPU starts: it is sent to code of ours. Virtual-8086 mode is a context
  * of the 32-bit images; in 64-bit mode there is none.
@@ -22,8 +22,8 @@
 #define LOW_PAGE 0x7000ul /* any free page below 1 MiB */
 
 /*
- * Code in real mode: calls each slot, and writes down the vector of the fault, or NO_VECTOR. A fault
- * leaves its handler by the slot's return.
+ * Code in real mode: calls each slot, and writes down the vector of the fault, or NO_VECTOR. A
+ * fault leaves its handler by the slot's return.
  */
 #define SLOT_SIZE 16
 #define SLOTS	  0x800 /* offsets in the page */

@@ -2,8 +2,8 @@
 /*
  * Who may execute VMX instructions, and what is looked at first: in compatibility mode and
  * outside VMX operation #UD, whatever the ring; in ring 3 #GP(0), before the operand. SDM volume
- * 3C, "VMX Instruction Reference". Outside VMX operation VMXON is legal in ring 0, #GP(0) in ring 3,
- * and #UD with CR4.VMXE clear. Real and virtual-8086 mode are in old_modes.c.
+ * 3C, "VMX Instruction Reference". Outside VMX operation VMXON is legal in ring 0, #GP(0) in ring
+ * 3, and #UD with CR4.VMXE clear. Real and virtual-8086 mode are in old_modes.c.
  */
 #include "context.h"
 #include "control.h"
@@ -30,7 +30,7 @@ static void test_ring3(void)
 {
 	two_vmcss();
 	for_each_encoding(row)
-		check_fault(run(row, context_user(code)), FAULT_GP(0), "%s", row->name);
+	    check_fault(run(row, context_user(code)), FAULT_GP(0), "%s", row->name);
 }
 
 static void test_ring3_unmapped(void)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The states of a VMCS, by a model: two VMCSs, each clear or launched, and which of them is current.
- * From each of the twelve states each instruction that may change it is executed once; its outcome,
- * what is current then, and the launch state of both must be as SDM volume 3C, "Software Use of the
- * Virtual-Machine Control Structure" (figure "States of VMCS X") has it.
+ * The states of a VMCS, by a model: two VMCSs, each clear or launched, and which of them is
+ * current. From each of the twelve states each instruction that may change it is executed once; its
+ * outcome, what is current then, and the launch state of both must be as SDM volume 3C, "Software
+ * Use of the Virtual-Machine Control Structure" (figure "States of VMCS X") has it.
  */
 #include "instructions.h"
 
@@ -109,8 +109,8 @@ static const struct operation {
 	const char *name;
 	struct vmx_result (*execute)(struct state *state); /* and what becomes of the state */
 } operations[] = {
-	{ "vmptrld-a", load_a }, { "vmptrld-b", load_b }, { "vmclear-a", clear_a },
-	{ "vmclear-b", clear_b }, { "vmlaunch", launch }, { "vmresume", resume },
+	{ "vmptrld-a", load_a },  { "vmptrld-b", load_b }, { "vmclear-a", clear_a },
+	{ "vmclear-b", clear_b }, { "vmlaunch", launch },  { "vmresume", resume },
 	{ "vmptrst", store },
 };
 
@@ -132,13 +132,13 @@ static struct vmx_result outcome(const struct state *state, const struct operati
 /* A VMRESUME tells the launch state; its error changes nothing. */
 static void check_state(const struct state *state)
 {
-	check_equal(current_vmcs(), state->current == NONE ? NO_VMCS : guests[state->current]->vmcs_pa,
-		    "current");
+	check_equal(current_vmcs(),
+		    state->current == NONE ? NO_VMCS : guests[state->current]->vmcs_pa, "current");
 	for (int i = A; i <= B; i++) {
 		vmptrld(guests[i]->vmcs_pa);
 		check_vmx(enter(guests[i], true),
-			  state->launched[i] ? VMX_SUCCEED :
-					       VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED),
+			  state->launched[i] ? VMX_SUCCEED
+					     : VMX_FAIL_VALID(VM_ERROR_VMRESUME_NON_LAUNCHED),
 			  "%c-launched", 'a' + i);
 	}
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * An L2 on another CPU that waits for a STARTUP IPI: nothing but that ends it, with an exit whose
- * qualification is the vector; an interrupt or NMI that comes meanwhile is L1's afterwards. In all other
- * activity states, and in VMX root operation, a STARTUP IPI is discarded.
+ * qualification is the vector; an interrupt or NMI that comes meanwhile is L1's afterwards. In all
+ * other activity states, and in VMX root operation, a STARTUP IPI is discarded.
  *
- * SDM volume 3C, "Activity State" of a VM entry, "Other Causes of VM Exits" (SIPI); 3D, "Basic VM-Exit
- * Information", exit qualification. KVM kept a STARTUP IPI that came to an L2 which did not wait, as
- * an exit for later: Linux 6.1, commit c2086eca8658.
+ * SDM volume 3C, "Activity State" of a VM entry, "Other Causes of VM Exits" (SIPI); 3D, "Basic
+ * VM-Exit Information", exit qualification. KVM kept a STARTUP IPI that came to an L2 which did not
+ * wait, as an exit for later: Linux 6.1, commit c2086eca8658.
  */
 #include "apic.h"
 #include "control.h"
