@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * An L2 on another CPU that waits for a STARTUP IPI: nothing but that ends it, with an exit whose
- * qualification is the vector; an interrupt or NMI that comes meanwhile is L1's afterwards. In all
- * other activity states, and in VMX root operation, a STARTUP IPI is discarded.
+ * An L2 on another CPU that is not active: what ends each of its states, by an exit that saves the
+ * state, and what does not. HLT takes all but a STARTUP IPI; shutdown takes NMI and INIT; an L2
+ * that waits for a STARTUP IPI takes that alone, with the vector as exit qualification. What it
+ * does not take is pending for L1, but a STARTUP IPI is discarded, as it is in the active state and
+ * in VMX root operation.
  *
- * SDM volume 3C, "Activity State" of a VM entry, "Other Causes of VM Exits" (SIPI); 3D, "Basic
- * VM-Exit Information", exit qualification. KVM kept a STARTUP IPI that came to an L2 which did not
- * wait, as an exit for later: Linux 6.1, commit c2086eca8658.
+ * SDM volume 3C, "Activity State" of a VM entry, "Architectural State Before a VM Exit", "Other
+ * Causes of VM Exits" (INIT signals, SIPI); 3D, "Basic VM-Exit Information". KVM kept a STARTUP IPI
+ * that came to an L2 which did not wait, as an exit for later: Linux 6.1, commit c2086eca8658.
  */
 #include "apic.h"
 #include "control.h"
@@ -22,7 +24,8 @@ TEST_GUARDS("KVM kept a STARTUP IPI for an L2 that did not wait for one (Linux 6
 
 #define VECTOR	       0x56
 #define STARTUP_VECTOR 0x9a
-#define QUIET_US       2000
+#define QUIET_US       1500 /* in which an exit would have come */
+#define ENTRY_US       500
 #define WAIT_US	       500000
 
 static struct {
@@ -59,6 +62,7 @@ static void run_waiter(void *unused)
 	waiter.guest->world.registers.cx = (ulong)&waiter.stop;
 	vmx_set(VMX_PIN_EXTERNAL_INTERRUPT_EXITING);
 	vmx_set(VMX_PIN_NMI_EXITING);
+	vmcs_write(VMCS_GUEST_RFLAGS, EFLAGS_FIXED | EFLAGS_IF);
 	vmcs_write(VMCS_GUEST_ACTIVITY_STATE, waiter.activity);
 	waiter.started = 1;
 	waiter.reason = vmx_run(waiter.guest);
@@ -91,7 +95,7 @@ static bool start_waiter(u32 activity)
 	trap_set_handler(VECTOR_NMI, count_nmi);
 	smp_call_async(1, run_waiter, NULL);
 	WAIT_UNTIL(waiter.started, WAIT_US);
-	delay_us(QUIET_US);
+	delay_us(ENTRY_US);
 	return true;
 }
 
@@ -173,3 +177,71 @@ static void test_root(void)
 	smp_wait(1);
 }
 VMX_SUBTEST("sipi.root", test_root);
+
+/* Each state and event: the exit, or none. */
+static const struct arrival {
+	u32 activity;
+	u32 delivery;
+	u32 reason; /* EXIT_NONE: it does not end the state */
+} arrivals[] = {
+	{ ACTIVITY_HLT, APIC_DELIVERY_FIXED, EXIT_EXTERNAL_INTERRUPT },
+	{ ACTIVITY_HLT, APIC_DELIVERY_NMI, EXIT_EXCEPTION_OR_NMI },
+	{ ACTIVITY_HLT, APIC_DELIVERY_INIT, EXIT_INIT },
+	{ ACTIVITY_HLT, APIC_DELIVERY_STARTUP, EXIT_NONE },
+	{ ACTIVITY_SHUTDOWN, APIC_DELIVERY_FIXED, EXIT_NONE },
+	{ ACTIVITY_SHUTDOWN, APIC_DELIVERY_NMI, EXIT_EXCEPTION_OR_NMI },
+	{ ACTIVITY_SHUTDOWN, APIC_DELIVERY_INIT, EXIT_INIT },
+	{ ACTIVITY_SHUTDOWN, APIC_DELIVERY_STARTUP, EXIT_NONE },
+	{ ACTIVITY_WAIT_FOR_SIPI, APIC_DELIVERY_FIXED, EXIT_NONE },
+	{ ACTIVITY_WAIT_FOR_SIPI, APIC_DELIVERY_NMI, EXIT_NONE },
+	{ ACTIVITY_WAIT_FOR_SIPI, APIC_DELIVERY_INIT, EXIT_NONE },
+	{ ACTIVITY_WAIT_FOR_SIPI, APIC_DELIVERY_STARTUP, EXIT_STARTUP_IPI },
+};
+
+static void send(u32 delivery)
+{
+	u32 vector = delivery == APIC_DELIVERY_FIXED	 ? VECTOR
+		     : delivery == APIC_DELIVERY_STARTUP ? STARTUP_VECTOR
+							 : 0;
+
+	apic_icr_write(cpus[1]->apic_id, delivery | APIC_ASSERT | vector);
+}
+
+static void test_arrival(const void *argument)
+{
+	const struct arrival *a = argument;
+	bool waits = a->activity == ACTIVITY_WAIT_FOR_SIPI;
+	u32 reason = a->reason;
+
+	if (!vmx_ready() || !start_waiter(a->activity))
+		return;
+	send(a->delivery);
+	/* Something else gets it out. */
+	if (reason == EXIT_NONE) {
+		check(!WAIT_UNTIL(waiter.finished, QUIET_US), "stays");
+		send(waits ? APIC_DELIVERY_STARTUP : APIC_DELIVERY_NMI);
+		reason = waits ? EXIT_STARTUP_IPI : EXIT_EXCEPTION_OR_NMI;
+	}
+	if (!check(WAIT_UNTIL(waiter.finished, WAIT_US), "exits"))
+		return;
+	check_equal(waiter.reason, reason, "reason");
+	check_equal(waiter.qualification, waits ? STARTUP_VECTOR : 0, "qualification");
+	check_equal(waiter.saved_activity, a->activity, "saved-activity");
+	check_equal(waiter.counted, 0, "nothing-executed");
+	restart_target();
+	trap_set_handler(VECTOR_NMI, NULL);
+	vmx_check_invariants();
+}
+
+SUBTEST_ARG("activity.hlt.interrupt", test_arrival, &arrivals[0]);
+SUBTEST_ARG("activity.hlt.nmi", test_arrival, &arrivals[1]);
+SUBTEST_ARG("activity.hlt.init", test_arrival, &arrivals[2]);
+SUBTEST_ARG("activity.hlt.startup", test_arrival, &arrivals[3]);
+SUBTEST_ARG("activity.shutdown.interrupt", test_arrival, &arrivals[4]);
+SUBTEST_ARG("activity.shutdown.nmi", test_arrival, &arrivals[5]);
+SUBTEST_ARG("activity.shutdown.init", test_arrival, &arrivals[6]);
+SUBTEST_ARG("activity.shutdown.startup", test_arrival, &arrivals[7]);
+SUBTEST_ARG("activity.wait.interrupt", test_arrival, &arrivals[8]);
+SUBTEST_ARG("activity.wait.nmi", test_arrival, &arrivals[9]);
+SUBTEST_ARG("activity.wait.init", test_arrival, &arrivals[10]);
+SUBTEST_ARG("activity.wait.startup", test_arrival, &arrivals[11]);
