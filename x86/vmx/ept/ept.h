@@ -88,6 +88,12 @@ void place_check_done(const struct place *place, enum access access, const char 
 void place_check_violation(const struct place *place, enum walk walk, enum access access,
 			   u64 qualification, const char *id);
 
+/*
+ * EPT violations and misconfigurations save RF as 1 if no event was being delivered, as a fault
+ * would: "Saving RIP, RSP, RFLAGS, and SSP". L2 has entered with 0.
+ */
+void place_check_rf(const char *id);
+
 /* IA32_VMX_EPT_VPID_CAP; skips the subtest if a capability is missing. */
 u64 ept_capabilities(void);
 bool ept_needs(u64 capability, const char *name);

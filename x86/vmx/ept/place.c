@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "control.h"
 #include "ept.h"
 #include "string.h"
 
@@ -116,6 +117,11 @@ void place_check_done(const struct place *place, enum access access, const char 
 		check_equal(vmx_rip(), LINEAR + 4, "%s.rip", id);
 }
 
+void place_check_rf(const char *id)
+{
+	check_equal(vmcs_read(VMCS_GUEST_RFLAGS) & EFLAGS_RF, EFLAGS_RF, "%s.rf", id);
+}
+
 void place_check_violation(const struct place *place, enum walk walk, enum access access,
 			   u64 qualification, const char *id)
 {
@@ -132,6 +138,7 @@ void place_check_violation(const struct place *place, enum walk walk, enum acces
 		check_equal(address & ~0xfffull, GUEST_PHYSICAL, "%s.physical", id);
 	else
 		check_equal(address, GUEST_PHYSICAL + offset, "%s.physical", id);
+	place_check_rf(id);
 	if (walk == FINAL && access == WRITE)
 		check_equal(place->data[0], READ_VALUE, "%s.nothing-written", id);
 }
