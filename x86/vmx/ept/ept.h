@@ -42,7 +42,11 @@
 #define VIOLATION_RIGHTS(rights) ((u64)(rights) << 3)
 #define VIOLATION_LINEAR	 BIT_ULL(7) /* the guest linear address is valid */
 #define VIOLATION_FINAL		 BIT_ULL(8) /* of its translation, not of an entry on the way */
-/* 6 is MBE's, 9 to 11 are of CPUs with advanced information, those above of other features. */
+/* With EPT_ADVANCED_INFORMATION, if both are set: what L2's tables say of the address. */
+#define VIOLATION_USER		 BIT_ULL(9)
+#define VIOLATION_WRITABLE	 BIT_ULL(10)
+#define VIOLATION_NO_EXECUTE	 BIT_ULL(11)
+/* 6 is MBE's, those above of other features. */
 #define VIOLATION_JUDGED                                                                           \
 	(VIOLATION_READ | VIOLATION_WRITE | VIOLATION_FETCH | VIOLATION_RIGHTS(7) |                \
 	 VIOLATION_LINEAR | VIOLATION_FINAL)
@@ -65,11 +69,16 @@ struct place {
 	struct vmx_guest *guest;
 	u32 *page; /* what GUEST_PHYSICAL is mapped to at first */
 	u32 *data; /* what LINEAR reads: page, or for TABLE the page of the entry in page */
+	u64 physical; /* where the access goes: GUEST_PHYSICAL, but for tests of large pages */
 	u64 eptp_flags;
 };
 
 /* A guest with EPT and the place; false with the subtest skipped if there is none. */
 bool place_make(struct place *place, enum walk walk);
+
+/* The same with accessed and dirty flags on; clearing them in the entries of the place. */
+bool place_make_with_flags(struct place *place, enum walk walk);
+void place_clear_flags(const struct place *place);
 
 /*
  * Sets all anew: L2's registers, both kinds of tables, RIP at the code of an access; no
@@ -77,6 +86,12 @@ bool place_make(struct place *place, enum walk walk);
  */
 void place_again(struct place *place, enum walk walk, enum access access);
 void place_code(struct place *place, enum walk walk, const void *code);
+
+/*
+ * place_again() with the place's page inside of a large page of EPT, which has these rights and
+ * neither flag; false with the subtest skipped if the CPU has none of that level.
+ */
+bool place_large(struct place *place, enum access access, unsigned int level, u64 rights);
 
 /* The EPT entry for the place at a level; writing it flushes. */
 u64 place_entry(const struct place *place, unsigned int level);
@@ -88,6 +103,10 @@ void place_check_done(const struct place *place, enum access access, const char 
 /* The exit is an EPT violation with this qualification, at the place. */
 void place_check_violation(const struct place *place, enum walk walk, enum access access,
 			   u64 qualification, const char *id);
+
+/* Is an entry with these rights an EPT misconfiguration? */
+bool ept_is_misconfigured(unsigned int rights);
+extern const char *const rights_names[8];
 
 /*
  * EPT violations and misconfigurations save RF as 1 if no event was being delivered, as a fault
