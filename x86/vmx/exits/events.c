@@ -240,9 +240,11 @@ static void test_monitor_trap(void)
 	guest = exits_guest(L2_NATIVE, nops);
 	vmx_set(VMX_PRIMARY_MONITOR_TRAP_FLAG);
 	for (unsigned int n = 1; n <= 2; n++) {
+		const char *name = n == 1 ? "first" : "second";
+
 		vmx_run(guest);
-		check_exit_qualification(guest, EXIT_MONITOR_TRAP_FLAG, 0, "%u", n);
-		check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)nops + n, "%u.rip", n);
+		check_exit_qualification(guest, EXIT_MONITOR_TRAP_FLAG, 0, "%s", name);
+		check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)nops + n, "%s.rip", name);
 	}
 	vmx_clear(VMX_PRIMARY_MONITOR_TRAP_FLAG);
 	vmx_run(guest);
@@ -370,6 +372,8 @@ static void test_vmfunc(void)
 		return;
 	for (unsigned int i = 0; i < 4; i++) {
 		static const u32 functions[] = { 0, 1, 63, 0 };
+		static const char *const names[] = { "function-0", "function-1", "function-63",
+						     "ring3" };
 		struct vmx_guest *guest = exits_guest(L2_NATIVE, vmfunc);
 
 		vmx_set(VMX_SECONDARY_VM_FUNCTIONS);
@@ -378,9 +382,8 @@ static void test_vmfunc(void)
 		if (i == 3)
 			vmx_enter_ring3(guest);
 		vmx_run(guest);
-		check_exit_qualification(guest, EXIT_VMFUNC, 0, "%u.function-%u", i, functions[i]);
-		check_equal(vmcs_read(VMCS_VM_EXIT_INSTRUCTION_LENGTH), 3, "%u.function-%u.length",
-			    i, functions[i]);
+		check_exit_qualification(guest, EXIT_VMFUNC, 0, "%s", names[i]);
+		check_equal(vmcs_read(VMCS_VM_EXIT_INSTRUCTION_LENGTH), 3, "%s.length", names[i]);
 	}
 	struct vmx_guest *guest = exits_guest(L2_NATIVE, vmfunc);
 
@@ -405,7 +408,11 @@ static void test_xsaves(void)
 	} rows[] = { { "xsaves", xsaves, EXIT_XSAVES }, { "xrstors", xrstors, EXIT_XRSTORS } };
 	u64 supported, bit;
 
-	if (!cpu_has(FEATURE_XSAVES) || !vmx_needs(VMX_SECONDARY_XSAVES))
+	if (!cpu_has(FEATURE_XSAVES)) {
+		subtest_skip("the CPU has no XSAVES (CPUID)");
+		return;
+	}
+	if (!vmx_needs(VMX_SECONDARY_XSAVES))
 		return;
 	supported = cpuid_count(0xd, 1).ecx | (u64)cpuid_count(0xd, 1).edx << 32;
 	bit = supported & -supported;
