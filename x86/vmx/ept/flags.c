@@ -93,7 +93,7 @@ static void test_table_read_only(void)
 		struct place place;
 		u64 entry;
 
-		if (!(rows[i].flags ? place_make_with_flags(&place, TABLE) : place_make(&place, TABLE)))
+		if (!(rows[i].flags ? place_make_with_flags : place_make)(&place, TABLE))
 			return;
 		prefix_push("%s", rows[i].name);
 		place_again(&place, TABLE, rows[i].access);

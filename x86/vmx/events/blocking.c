@@ -210,10 +210,6 @@ static void test_mtf(void)
 
 VMX_SUBTEST("mtf", test_mtf);
 
-#define PENDING_B0	BIT(0)
-#define PENDING_ENABLED BIT(12)
-#define PENDING_BS	BIT(14)
-
 /* An exit of #DB, its qualification what was pending, before the first instruction. */
 static void test_pending_debug(void)
 {

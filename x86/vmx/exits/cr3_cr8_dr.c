@@ -200,8 +200,7 @@ static void test_tpr_and_exiting(void)
 VMX_SUBTEST("cr8.shadow-and-exiting", test_tpr_and_exiting);
 #endif
 
-/* MOV DR: the exit comes even before the check of CPL. "Relative Priority of Faults and VM Exits"
- */
+/* MOV DR: the exit comes even before CPL's check. "Relative Priority of Faults and VM Exits" */
 static void debug_registers(struct vmx_guest *guest)
 {
 	ulong dr6 = read_dr6();
