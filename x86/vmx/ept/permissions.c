@@ -19,6 +19,7 @@ TEST_SUMMARY("EPT: rights, misconfigurations, flags, caching, and what is built 
 TEST_MANUAL("SDM volume 3C, \"The Extended Page Table Mechanism (EPT)\"");
 TEST_MANUAL("SDM volume 3C, \"Caching Translation Information\"");
 TEST_MANUAL("SDM volume 3C, \"VM Functions\", \"Virtualization Exceptions\"");
+TEST_MANUAL("SDM volume 3C, \"Page-Modification Logging\", \"Sub-Page Write Permissions\"");
 TEST_GUARDS("KVM's walker took nested EPT entries for ordinary ones: bit 0 alone was \"present\", "
 	    "so that execute-only pages were not (Linux 4.8, commit ffb128c89b77)");
 TEST_NEEDS("VMX with EPT");

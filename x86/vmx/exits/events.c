@@ -178,6 +178,20 @@ VMX_SUBTEST("mwait-off", test_mwait);
 EXITS_TEXT(nops, "", "nop\n nop");
 EXITS_TEXT(sti, "sti", "nop\n nop");
 
+/*
+ * Where no instruction exits and no event that would have a frame, RF is saved as it was. "Saving
+ * RIP, RSP, RFLAGS, and SSP"
+ */
+static void set_rf(void)
+{
+	vmcs_write(VMCS_GUEST_RFLAGS, vmcs_read(VMCS_GUEST_RFLAGS) | EFLAGS_RF);
+}
+
+static void check_rf(const char *id)
+{
+	check_equal(vmcs_read(VMCS_GUEST_RFLAGS) & EFLAGS_RF, EFLAGS_RF, "%s.rf", id);
+}
+
 /* Before the first instruction at which an interrupt could come in. */
 static void test_interrupt_window(void)
 {
@@ -196,8 +210,10 @@ static void test_interrupt_window(void)
 	guest = exits_guest(L2_NATIVE, nops);
 	vmx_set(VMX_PRIMARY_INTERRUPT_WINDOW_EXITING);
 	vmcs_write(VMCS_GUEST_RFLAGS, EFLAGS_FIXED | EFLAGS_IF);
+	set_rf();
 	vmx_run(guest);
 	check_exit(guest, EXIT_INTERRUPT_WINDOW, "at-once");
+	check_rf("at-once");
 	check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)nops, "at-once.rip");
 }
 VMX_SUBTEST("event.interrupt-window", test_interrupt_window);
@@ -215,12 +231,14 @@ static void test_nmi_window(void)
 		vmx_set(VMX_PIN_VIRTUAL_NMIS);
 		vmx_set(VMX_PRIMARY_NMI_WINDOW_EXITING);
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, blocked ? BLOCKING_BY_NMI : 0);
+		set_rf();
 		vmx_run(guest);
 		if (blocked) {
 			check_exit(guest, EXIT_VMCALL, "blocked");
 		} else {
 			check_exit_qualification(guest, EXIT_NMI_WINDOW, 0, "open");
 			check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)nops, "open.rip");
+			check_rf("open");
 		}
 	}
 }
@@ -257,8 +275,10 @@ static void test_preemption_timer(void)
 	guest = exits_guest(L2_NATIVE, nops);
 	vmx_set(VMX_PIN_PREEMPTION_TIMER);
 	vmcs_write(VMCS_VMX_PREEMPTION_TIMER_VALUE, 0);
+	set_rf();
 	vmx_run(guest);
 	check_exit_qualification(guest, EXIT_PREEMPTION_TIMER, 0, "on");
+	check_rf("on");
 	check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)nops, "on.rip");
 	vmx_clear(VMX_PIN_PREEMPTION_TIMER);
 	vmx_run(guest);
