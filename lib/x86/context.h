@@ -34,6 +34,9 @@ extern const u8 context_end[];
  * context_end, and a stack whose top holds context_end as return address.
  * compat: 32-bit code (ring 3) under the 64-bit kernel; in 32-bit modes it is
  * the same as user.
+ *
+ * In a 32-bit mode flags may have EFLAGS_VM: 16-bit code in virtual-8086 mode, of which ip, end and
+ * sp are offsets then. cs must have RPL 3 all the same, as that is how a trap knows ring 3.
  */
 struct context context_kernel(const void *ip);
 struct context context_user(const void *ip);

@@ -6,6 +6,7 @@
  *	void context_return(ulong saved_sp);	returns from context_enter()
  */
 #include "context_offsets.h"
+#include "control.h"
 
 	.text
 	.globl	context_enter, context_return, context_end
@@ -81,7 +82,13 @@ context_enter:
 context_load_start:
 	testb	$3, CONTEXT_CS(%eax)
 	jz	1f
-	push	CONTEXT_SS(%eax)
+	testl	$EFLAGS_VM, CONTEXT_FLAGS(%eax)
+	jz	3f
+	push	CONTEXT_GS(%eax)
+	push	CONTEXT_FS(%eax)
+	push	CONTEXT_DS(%eax)
+	push	CONTEXT_ES(%eax)
+3:	push	CONTEXT_SS(%eax)
 	push	CONTEXT_SP(%eax)
 	jmp	2f
 1:	mov	CONTEXT_SS(%eax), %ecx

@@ -44,11 +44,12 @@ int vmx_result_format(char *buffer, size_t size, struct vmx_result result)
 
 static void must_succeed(struct vmx_result result, const char *what, u32 field)
 {
+	const char *name;
 	char text[64];
-	const char *name = vmcs_field_name(field);
 
 	if (!result.value)
 		return;
+	name = vmcs_field_name(field); /* a search */
 	vmx_result_format(text, sizeof(text), result);
 	crash("%s of field %#x (%s): %s", what, field, name ? name : "unknown", text);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Windows, blocking, the monitor trap flag and pending debug exceptions. SDM volume 3C, "Other
- * Causes of VM Exits" (interrupt window, NMI window), "Monitor Trap Flag", "Delivery of Pending
- * Debug Exceptions after VM Entry", "Interruptibility State"; "Saving Non-Register State".
+ * Windows, blocking and pending debug exceptions. SDM volume 3C, "Other Causes of VM Exits"
+ * (interrupt window, NMI window), "Delivery of Pending Debug Exceptions after VM Entry",
+ * "Interruptibility State"; "Saving Non-Register State".
  *
  * Hypervisors emulate each with the next one's help (a window by single steps, say), and have
  * to give L1 its own exits and keep L0's from it.
@@ -171,44 +171,6 @@ static void test_saved(void)
 }
 
 VMX_SUBTEST("blocking-saved", test_saved);
-
-/* After one instruction; before a handler's first one, if the entry injects; by itself, type 7. */
-static void test_mtf(void)
-{
-	struct events *e;
-
-	if (!vmx_needs(VMX_PRIMARY_MONITOR_TRAP_FLAG))
-		return;
-	e = events_new(&PLACE_HERE, nops);
-	vmx_set(VMX_PRIMARY_MONITOR_TRAP_FLAG);
-	for (unsigned int i = 1; i <= 3; i++) {
-		vmx_run(e->guest);
-		check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "step-%u.exit", i);
-		check_equal(vmcs_read(VMCS_GUEST_RIP) - e->rip, i, "step-%u.rip", i);
-	}
-	/* An instruction that exits is not executed: no MTF exit is pending. */
-	vmx_run(e->guest);
-	check_exit(e->guest, EXIT_HLT, "exits-first");
-	inject(e, INFO(TYPE_EXTERNAL_INTERRUPT, 0x50), 0, 0);
-	check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "injected.exit");
-	check_equal(vmx_rip(), l2_handler(&e->l2, 0x50), "injected.rip");
-	inject(e, INFO_EC(TYPE_HARDWARE_EXCEPTION, VECTOR_GP), 0x10, 0);
-	check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "exception.exit");
-	check_equal(vmx_rip(), l2_handler(&e->l2, VECTOR_GP), "exception.rip");
-	inject(e, INFO(TYPE_SOFTWARE_INTERRUPT, 0x51), 0, 2);
-	check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "int.exit");
-	check_equal(vmx_rip(), l2_handler(&e->l2, 0x51), "int.rip");
-	/* A pending MTF exit, whatever the control says: "Injection of Pending MTF VM Exits". */
-	inject(e, INFO(TYPE_OTHER_EVENT, 0), 0, 0);
-	check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "pending.exit");
-	check_equal(vmcs_read(VMCS_GUEST_RIP), e->rip, "pending.rip");
-	vmx_clear(VMX_PRIMARY_MONITOR_TRAP_FLAG);
-	inject(e, INFO(TYPE_OTHER_EVENT, 0), 0, 0);
-	check_exit(e->guest, EXIT_MONITOR_TRAP_FLAG, "pending-control-off.exit");
-	check_equal(vmcs_read(VMCS_GUEST_RIP), e->rip, "pending-control-off.rip");
-}
-
-VMX_SUBTEST("mtf", test_mtf);
 
 /* An exit of #DB, its qualification what was pending, before the first instruction. */
 static void test_pending_debug(void)

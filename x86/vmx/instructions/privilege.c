@@ -2,8 +2,8 @@
 /*
  * Who may execute VMX instructions, and what is looked at first: in compatibility mode and
  * outside VMX operation #UD, whatever the ring; in ring 3 #GP(0), before the operand. SDM volume
- * 3C, "VMX Instruction Reference". (Virtual-8086 mode would be #UD as well.) Outside VMX
- * operation VMXON is legal in ring 0, #GP(0) in ring 3, and #UD with CR4.VMXE clear.
+ * 3C, "VMX Instruction Reference". Outside VMX operation VMXON is legal in ring 0, #GP(0) in ring
+ * 3, and #UD with CR4.VMXE clear. Real and virtual-8086 mode are in old_modes.c.
  */
 #include "context.h"
 #include "control.h"
@@ -11,34 +11,11 @@
 #include "paging.h"
 #include "string.h"
 
-#define CODE_BYTES(bytes) sizeof(bytes) - 1, bytes
-
-static const struct row {
-	const char *name;
-	u8 length;
-	const char *code; /* the operand is at (E)BX, the other one in ECX */
-} rows[] = {
-	{ "vmxon", CODE_BYTES("\xf3\x0f\xc7\x33") },
-	{ "vmxoff", CODE_BYTES("\x0f\x01\xc4") },
-	{ "vmclear", CODE_BYTES("\x66\x0f\xc7\x33") },
-	{ "vmptrld", CODE_BYTES("\x0f\xc7\x33") },
-	{ "vmptrst", CODE_BYTES("\x0f\xc7\x3b") },
-	{ "vmread", CODE_BYTES("\x0f\x78\x0b") },
-	{ "vmread-register", CODE_BYTES("\x0f\x78\xca") },
-	{ "vmwrite", CODE_BYTES("\x0f\x79\x0b") },
-	{ "vmwrite-register", CODE_BYTES("\x0f\x79\xca") },
-	{ "vmlaunch", CODE_BYTES("\x0f\x01\xc2") },
-	{ "vmresume", CODE_BYTES("\x0f\x01\xc3") },
-	{ "vmcall", CODE_BYTES("\x0f\x01\xc1") },
-	{ "invept", CODE_BYTES("\x66\x0f\x38\x80\x0b") },
-	{ "invvpid", CODE_BYTES("\x66\x0f\x38\x81\x0b") },
-};
-
 static u8 code[32] __aligned(32);
 static u8 operand[16] __aligned(16);
 
 /* Runs an instruction in a context that starts at code. A UD2 behind it is a success. */
-static struct fault run(const struct row *row, struct context context)
+static struct fault run(const struct encoding *row, struct context context)
 {
 	memcpy(code, row->code, row->length);
 	memcpy(code + row->length, "\x0f\x0b", 2);
@@ -48,29 +25,12 @@ static struct fault run(const struct row *row, struct context context)
 	return context_run(&context);
 }
 
-static bool exists(const struct row *row)
-{
-	if (!strcmp(row->name, "invept"))
-		return vmx_allows(VMX_SECONDARY_EPT);
-	if (!strcmp(row->name, "invvpid"))
-		return vmx_allows(VMX_SECONDARY_VPID);
-	return true;
-}
-
-static bool is_vmxon(const struct row *row)
-{
-	return row == rows;
-}
-
-#define for_each_row(row)                                                                          \
-	for (const struct row *row = rows; row < rows + ARRAY_SIZE(rows); row++)                   \
-		if (exists(row))
-
 /* The operand's address is one that is not mapped, too: no #PF comes before these. */
 static void test_ring3(void)
 {
 	two_vmcss();
-	for_each_row(row) check_fault(run(row, context_user(code)), FAULT_GP(0), "%s", row->name);
+	for_each_encoding(row)
+	    check_fault(run(row, context_user(code)), FAULT_GP(0), "%s", row->name);
 }
 
 static void test_ring3_unmapped(void)
@@ -78,7 +38,7 @@ static void test_ring3_unmapped(void)
 	void *hole = virtual_range(PAGE_SIZE, PAGE_SIZE);
 
 	two_vmcss();
-	for_each_row(row)
+	for_each_encoding(row)
 	{
 		struct context context = context_user(code);
 
@@ -92,13 +52,14 @@ static void test_ring3_unmapped(void)
 static void test_off(void)
 {
 	vmxoff();
-	for_each_row(row)
+	for_each_encoding(row)
 	{
-		if (!is_vmxon(row))
+		if (!encoding_is_vmxon(row))
 			check_fault(run(row, context_kernel(code)), FAULT_UD, "ring-0.%s",
 				    row->name);
-		check_fault(run(row, context_user(code)), is_vmxon(row) ? FAULT_GP(0) : FAULT_UD,
-			    "ring-3.%s", row->name);
+		check_fault(run(row, context_user(code)),
+			    encoding_is_vmxon(row) ? FAULT_GP(0) : FAULT_UD, "ring-3.%s",
+			    row->name);
 	}
 	vmxon(vmx_on_region());
 }
@@ -109,7 +70,7 @@ static void test_vmxe_clear(void)
 
 	vmxoff();
 	write_cr4(cr4 & ~CR4_VMXE);
-	for_each_row(row)
+	for_each_encoding(row)
 	{
 		check_fault(run(row, context_kernel(code)), FAULT_UD, "ring-0.%s", row->name);
 		check_fault(run(row, context_user(code)), FAULT_UD, "ring-3.%s", row->name);
@@ -119,7 +80,7 @@ static void test_vmxe_clear(void)
 }
 
 /* The forms with a register that exist for none of these; 0F C7 /6 and /7 are RDRAND, RDSEED. */
-static const struct row registers[] = {
+static const struct encoding registers[] = {
 	{ "invept", CODE_BYTES("\x66\x0f\x38\x80\xca") },
 	{ "invvpid", CODE_BYTES("\x66\x0f\x38\x81\xca") },
 };
@@ -127,7 +88,7 @@ static const struct row registers[] = {
 static void test_register_operand(void)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(registers); i++) {
-		if (!exists(&registers[i])) {
+		if (!encoding_exists(&registers[i])) {
 			check_skip("the CPU does not have it", "%s", registers[i].name);
 			continue;
 		}
@@ -148,7 +109,7 @@ VMX_SUBTEST("register-operand", test_register_operand);
 static void test_compatibility(void)
 {
 	two_vmcss();
-	for_each_row(row)
+	for_each_encoding(row)
 	{
 		struct context context = context_kernel(code);
 

@@ -120,7 +120,7 @@ static void test_off(void)
 
 /*
  * Bits that IA32_VMX_CR0_FIXED0 and CR4_FIXED0 want to be 1: VMXON with one of them clear is
- * #GP(0), VMXE apart. PE and PG cannot be clear here.
+ * #GP(0), VMXE apart. PE cannot be clear here (see old_modes.c), and PG not in 64-bit mode.
  */
 static void test_fixed_outside(void)
 {
@@ -145,6 +145,28 @@ static void test_fixed_outside(void)
 	}
 	check_vmx(vmxon(vmx_on_region()), VMX_SUCCEED, "legal");
 }
+
+#ifndef __x86_64__
+/* The image is mapped to where it lies: it goes on, and takes a fault, without paging as well. */
+static void test_paging_off(void)
+{
+	ulong cr0 = read_cr0(), unpaged_cr0;
+	struct vmx_result unpaged, paged;
+
+	vmxoff();
+	write_cr0(cr0 & ~(ulong)CR0_PG);
+	unpaged_cr0 = read_cr0();
+	unpaged = vmxon(vmx_on_region());
+	write_cr0(cr0);
+	vmxoff();
+	paged = vmxon(vmx_on_region());
+	check_equal(unpaged_cr0 & CR0_PG, 0, "off.cr0");
+	check_vmx(unpaged, VMX_FAULT(FAULT_GP(0)), "off");
+	check_vmx(paged, VMX_SUCCEED, "on");
+}
+
+VMX_SUBTEST("fixed-bits-paging", test_paging_off);
+#endif
 
 /* In VMX operation no MOV may change a bit that is fixed. */
 static void test_fixed_inside(void)

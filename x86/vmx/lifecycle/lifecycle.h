@@ -15,4 +15,7 @@ void vmx_off_and_on(void);
  */
 bool runs_anew(struct vmx_guest *guest);
 
+/* CPU 1 leaves VMX operation, whatever it has pending, starts anew and enters it again. */
+void restart_target(void);
+
 #endif

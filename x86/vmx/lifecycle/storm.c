@@ -278,7 +278,7 @@ static void leave(void *unused)
 }
 
 /* By INIT, which would be blocked in VMX operation; one that is pending makes this call's end. */
-static void restart_target(void)
+void restart_target(void)
 {
 	smp_call_async(1, leave, NULL);
 	delay_us(500);
