@@ -29,6 +29,9 @@ extern const char *const segment_names[SEGMENTS];
 /* Rules that all have: S, P, reserved bits, limit and G. */
 void check_segment(struct vmx_guest *guest, enum segment_number n);
 
+/* Of some bits of its access rights those that are not reserved, or that VMWRITE keeps. */
+u32 kept_rights(enum segment_number n, u32 bits);
+
 /* A guest in ring 3, of a 32-bit mode. */
 struct vmx_guest *ring3_guest(void);
 

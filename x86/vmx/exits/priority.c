@@ -22,9 +22,9 @@ static void absent_operand(struct vmx_guest *guest)
 }
 
 /* The exit, and without the control the page fault. */
-#define BEFORE_MEMORY(name, text, what, why, error)                                                \
+#define BEFORE_MEMORY(name, text, what, why, error, ...)                                           \
 	EXIT("before-memory." name, "", text, .control = what, .reason = EXIT_##why,               \
-	     .setup = absent_operand, .off = PF(error), .flags = NOT_RING3)
+	     .setup = absent_operand, .off = PF(error), .flags = NOT_RING3, __VA_ARGS__)
 #define TABLE(name, text, why, error)                                                              \
 	BEFORE_MEMORY(name, text, VMX_SECONDARY_DESCRIPTOR_TABLE_EXITING, ACCESS_TO_##why, error)
 
@@ -36,7 +36,8 @@ TABLE("lldt", "lldt (" R(ax) ")", LDTR_OR_TR, 0);
 TABLE("ltr", "ltr (" R(ax) ")", LDTR_OR_TR, 0);
 TABLE("sldt", "sldt (" R(ax) ")", LDTR_OR_TR, PF_WRITE);
 TABLE("str", "str (" R(ax) ")", LDTR_OR_TR, PF_WRITE);
-BEFORE_MEMORY("monitor", "monitor", VMX_PRIMARY_MONITOR_EXITING, MONITOR, 0);
+BEFORE_MEMORY("monitor", "monitor", VMX_PRIMARY_MONITOR_EXITING, MONITOR, 0,
+	      .feature = FEATURE_MWAIT);
 
 #define ALWAYS_BEFORE_MEMORY(name, text, what)                                                     \
 	EXIT("before-memory." name, "", text, .reason = what, .setup = absent_operand,             \

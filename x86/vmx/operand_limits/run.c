@@ -369,8 +369,10 @@ void trial_check(struct trial *trial, ulong offset, u32 code_base, struct fault 
 	struct fault twin = trial_run(trial, TWIN, offset, code_base);
 	struct fault got = trial_run(trial, VMX_INSTRUCTION_ITSELF, offset, code_base);
 	const char *problem = trial_verdict(trial, got, expected);
+	char text[80]; /* fault_text()'s buffer holds what was seen */
 
-	report_text(__FILE__, __LINE__, !problem, fault_text(expected), problem ? problem : "",
-		    "%s", id);
+	snprintf(text, sizeof(text), "%pe at %s:%#lx, size %u", &expected, trial->through->name,
+		 offset, trial->instruction->size);
+	report_text(__FILE__, __LINE__, !problem, text, problem ? problem : "", "%s", id);
 	check_fault(got, twin, "%s.twin", id);
 }
