@@ -42,6 +42,7 @@
 #define CR4_SMEP	BIT(20)
 #define CR4_SMAP	BIT(21)
 #define CR4_PKE		BIT(22)
+#define CR4_CET		BIT(23)
 
 #define EFLAGS_CF	BIT(0)
 #define EFLAGS_FIXED	BIT(1)

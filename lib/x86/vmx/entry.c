@@ -4,18 +4,10 @@
 #include "printf.h"
 #include "string.h"
 #include "vmx/entry.h"
+#include "vmx/format_id.h"
 
 #define MAX_FIELDS 128
 #define ID_SIZE	   80
-
-#define FORMAT_ID(buffer, id)                                                                      \
-	do {                                                                                       \
-		va_list list_;                                                                     \
-                                                                                                   \
-		va_start(list_, id);                                                               \
-		vsnprintf(buffer, sizeof(buffer), id, list_);                                      \
-		va_end(list_);                                                                     \
-	} while (0)
 
 /* The same bytes are INC of BX or EBX in each code size. */
 L2_CODE(entry_count, ".byte 0xff, 0xc3\n vmcall\n ud2");

@@ -7,8 +7,8 @@
  *
  * Besides its rows each such subtest has two checks of all of them: "unchanged", that an entry
  * that failed has left guest-state area and event alone ("VM-Entry Failures During or After Loading
- * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the next
- *legal one then works.
+ * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the
+ * next legal one then works.
  */
 #ifndef LIB_X86_VMX_ENTRY_H
 #define LIB_X86_VMX_ENTRY_H
@@ -62,8 +62,7 @@ u64 entry_field_mask(u32 field);
 /* Bits that no physical address has; those of one in a VMCS ("Basic VMX Information"). */
 u64 entry_bits_beyond_memory(void);
 
-/* Addresses: the first that is not canonical, and others; and those that are, whatever the width.
- */
+/* Addresses: the first that is not canonical, and others; those that are, whatever the width. */
 struct entry_address {
 	const char *id;
 	u64 value;

@@ -28,9 +28,10 @@ static int format_exception(char *buffer, size_t size, u64 qualification)
 
 static int format_io(char *buffer, size_t size, u64 qualification)
 {
-	return snprintf(buffer, size, "I/O, %s%s%s %#x size %u", qualification & BIT(5) ? "REP " : "",
-			qualification & BIT(3) ? "IN" : "OUT", qualification & BIT(4) ? "S" : "",
-			(u32)qualification >> 16, (u32)(qualification & 7) + 1);
+	return snprintf(buffer, size, "I/O, %s%s%s %#x size %u",
+			qualification & BIT(5) ? "REP " : "", qualification & BIT(3) ? "IN" : "OUT",
+			qualification & BIT(4) ? "S" : "", (u32)qualification >> 16,
+			(u32)(qualification & 7) + 1);
 }
 
 /* "Exit Qualification for Control-Register Accesses" */

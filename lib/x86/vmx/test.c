@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "printf.h"
+#include "vmx/format_id.h"
 #include "vmx/test.h"
 
 #define ID_SIZE 112
-
-#define FORMAT_ID(buffer, id)                                                                      \
-	do {                                                                                       \
-		va_list list_;                                                                     \
-                                                                                                   \
-		va_start(list_, id);                                                               \
-		vsnprintf(buffer, sizeof(buffer), id, list_);                                      \
-		va_end(list_);                                                                     \
-	} while (0)
 
 /* What the last run came to, in words; with_qualification: also the bare number. */
 static void format_seen(char *buffer, size_t size, const struct vmx_guest *guest,

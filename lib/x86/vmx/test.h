@@ -35,7 +35,7 @@ struct vmx_test {
 	unsigned int line;
 	const u8 *code, *end; /* of the text; VMCALL stands at its end */
 	enum l2_mode mode;
-	const u32 *controls; /* set besides those of vmx_guest(); without one the subtest is skipped */
+	const u32 *controls; /* set besides vmx_guest()'s; without one the subtest is skipped */
 	u64 feature;	     /* CPUID: likewise */
 	void (*setup)(struct vmx_guest *guest);
 	/* In order, up to the first of reason 0 without a qualification; then comes VMCALL. */
@@ -46,7 +46,10 @@ struct vmx_test {
 
 #define CONTROLS(...)	    ((const u32[]){ __VA_ARGS__, 0 })
 /* An exception's exit, whose reason is 0, in a list of exits: the fault is compared. */
-#define EXIT_EXCEPTION(...) { .reason = EXIT_EXCEPTION_OR_NMI, .has_qualification = true, __VA_ARGS__ }
+#define EXIT_EXCEPTION(...)                                                                        \
+	{                                                                                          \
+		.reason = EXIT_EXCEPTION_OR_NMI, .has_qualification = true, __VA_ARGS__            \
+	}
 
 /*
  * The text is L2's code in the mode's code size: begin it with ".code16\n" or ".code32\n" where
@@ -95,7 +98,8 @@ void vmx_test_run(const void *argument);
 	vmx_report_exception(__FILE__, __LINE__, guest, fault, __VA_ARGS__)
 
 /* A VMX instruction's outcome: "expected VMfailInvalid, got #UD". */
-#define check_vmx(got, expected, ...) vmx_report_result(__FILE__, __LINE__, got, expected, __VA_ARGS__)
+#define check_vmx(got, expected, ...)                                                              \
+	vmx_report_result(__FILE__, __LINE__, got, expected, __VA_ARGS__)
 
 bool vmx_report_exit(const char *file, unsigned int line, const struct vmx_guest *guest,
 		     const struct vmx_exit *expected, const char *id, ...) __printf(5, 6);

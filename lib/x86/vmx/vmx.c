@@ -37,7 +37,8 @@ int vmx_result_format(char *buffer, size_t size, struct vmx_result result)
 	if (result.value & VMX_FAIL_INVALID_VALUE)
 		return snprintf(buffer, size, "VMfailInvalid");
 	if (result.value & VMX_FAIL_VALID_VALUE(0))
-		return snprintf(buffer, size, "VMfailValid %u (%s)", error, name ? name : "unknown");
+		return snprintf(buffer, size, "VMfailValid %u (%s)", error,
+				name ? name : "unknown");
 	return snprintf(buffer, size, "VMsucceed");
 }
 
@@ -117,7 +118,8 @@ bool vmx_ready(void)
 	if (entered)
 		return true;
 	if (!fault_raised(rdmsr_safe(MSR_IA32_FEATURE_CONTROL, &feature_control)) &&
-	    (feature_control & (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX)) == FEATURE_CONTROL_LOCK) {
+	    (feature_control & (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX)) ==
+		FEATURE_CONTROL_LOCK) {
 		subtest_skip("VMX is switched off (IA32_FEATURE_CONTROL)");
 		return false;
 	}

@@ -105,7 +105,7 @@ static inline struct vmx_result invvpid(ulong type, const struct invvpid_descrip
 			       [type] "r"(type), [descriptor] "m"(*descriptor));
 }
 
-/* Fields of the current VMCS, 64-bit ones by two accesses in the 32-bit modes; a crash if it fails. */
+/* Fields of the current VMCS, 64-bit ones by two accesses in 32-bit modes; a failure is a crash. */
 u64 vmcs_read(u32 field);
 void vmcs_write(u32 field, u64 value);
 

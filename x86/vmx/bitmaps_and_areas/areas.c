@@ -14,11 +14,7 @@
 #include "page_alloc.h"
 #include "paging.h"
 #include "string.h"
-
-struct entry {
-	u32 msr, reserved;
-	u64 value;
-};
+#include "vmx/msr_area.h"
 
 enum { ENTRY_LOAD, EXIT_STORE, EXIT_LOAD, AREAS };
 
@@ -44,9 +40,9 @@ L2_CODE(nothing, "vmcall");
 L2_CODE(read_msr, "rdmsr\n vmcall");
 L2_CODE(write_msr, "wrmsr\n vmcall");
 
-static struct entry *area(unsigned int number)
+static struct msr_entry *area(unsigned int number)
 {
-	static struct entry *memory[AREAS];
+	static struct msr_entry *memory[AREAS];
 
 	/* One page more: a test may begin in the middle. */
 	if (!memory[number])
@@ -71,7 +67,7 @@ static void add(unsigned int number, u32 msr, u64 value)
 {
 	u32 count = vmcs_read(areas[number].count);
 
-	area(number)[count] = (struct entry){ msr, 0, value };
+	area(number)[count] = (struct msr_entry){ msr, 0, value };
 	vmcs_write(areas[number].count, count + 1);
 }
 
@@ -230,7 +226,7 @@ static void test_addresses(void)
 		}
 		struct vmx_guest *guest = prepare(nothing);
 
-		area(i)[1] = (struct entry){ MSR_STAR, 0, GUEST_VALUE };
+		area(i)[1] = (struct msr_entry){ MSR_STAR, 0, GUEST_VALUE };
 		vmcs_write(areas[i].address, (ulong)&area(i)[1]);
 		vmcs_write(areas[i].count, 1);
 		vmx_run(guest);

@@ -7,6 +7,7 @@
 #include "msr.h"
 #include "printf.h"
 #include "vmx/entry.h"
+#include "vmx/msr_area.h"
 
 static u8 page[4096] __aligned(4096);
 
@@ -150,11 +151,6 @@ static const struct msr_area {
 	{ "exit-store", VMCS_VM_EXIT_MSR_STORE_ADDRESS, VMCS_VM_EXIT_MSR_STORE_COUNT },
 	{ "exit-load", VMCS_VM_EXIT_MSR_LOAD_ADDRESS, VMCS_VM_EXIT_MSR_LOAD_COUNT },
 	{ "entry-load", VMCS_VM_ENTRY_MSR_LOAD_ADDRESS, VMCS_VM_ENTRY_MSR_LOAD_COUNT },
-};
-
-struct msr_entry {
-	u32 msr, reserved;
-	u64 value;
 };
 
 static void test_msr_area(const struct msr_area *area)

@@ -219,11 +219,7 @@ static void test_virtual_nmi_blocking(void)
 
 ENTRY_SUBTEST("virtual-nmi-blocking", test_virtual_nmi_blocking);
 
-#define PENDING		 VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS
-#define PENDING_BUS_LOCK BIT(11)
-#define PENDING_ENABLED	 BIT(12)
-#define PENDING_STEP	 BIT(14)
-#define PENDING_RTM	 BIT(16)
+#define PENDING VMCS_GUEST_PENDING_DEBUG_EXCEPTIONS
 
 static void test_pending_debug(void)
 {
@@ -238,7 +234,7 @@ static void test_pending_debug(void)
 	may_refuse(guest, PENDING, PENDING_ENABLED, "an enabled breakpoint of which none is met");
 	entry_ends_with(EXIT_EXCEPTION_OR_NMI);
 	must_enter_with(guest, PENDING, PENDING_ENABLED | 0xf, "enabled-all");
-	must_enter_with(guest, PENDING, PENDING_STEP, "step");
+	must_enter_with(guest, PENDING, PENDING_BS, "step");
 }
 
 ENTRY_SUBTEST("pending-debug", test_pending_debug);
@@ -274,11 +270,11 @@ static void check_step(struct vmx_guest *guest, u32 without_step)
 
 	entry_ends_with(without_step);
 	must_enter(guest, "tf-0.bs-0");
-	must_refuse(guest, BY_GUEST_STATE, PENDING, PENDING_STEP, "tf-0.bs-1");
+	must_refuse(guest, BY_GUEST_STATE, PENDING, PENDING_BS, "tf-0.bs-1");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_RFLAGS, rflags | EFLAGS_TF, "tf-1.bs-0");
 	entry_ends_with(EXIT_EXCEPTION_OR_NMI);
 	vmcs_write(VMCS_GUEST_RFLAGS, rflags | EFLAGS_TF);
-	vmcs_write(PENDING, PENDING_STEP);
+	vmcs_write(PENDING, PENDING_BS);
 	must_enter(guest, "tf-1.bs-1");
 	must_refuse(guest, BY_GUEST_STATE, PENDING, 0, "tf-1.without-bs");
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_RFLAGS, rflags, "bs-1.without-tf");

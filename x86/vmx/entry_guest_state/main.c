@@ -29,8 +29,6 @@ TEST_MANUAL("SDM volume 3C, \"VM-Entry Failures During or After Loading Guest St
 TEST_GUARDS("Linux 095686e6fcb4: nested VMX entered with reserved bits in IA32_DEBUGCTL");
 TEST_NEEDS("VMX");
 
-#define CR4_CET BIT(23)
-
 static void test_modes(void)
 {
 	for (enum l2_mode mode = 0; mode < L2_MODES; mode++)
@@ -231,8 +229,6 @@ static void test_cr4_cet(void)
 ENTRY_SUBTEST("cr4-cet", test_cr4_cet);
 
 #ifdef __x86_64__
-#define FEATURE_LAM CPUID_FEATURE(0x7, 1, EAX, 26) /* CR3 bits 62:61 */
-
 /* In each mode, though CR3 has 32 bits in some. */
 static void test_cr3(void)
 {

@@ -3,6 +3,7 @@
 #include "control.h"
 #include "msr.h"
 #include "vmx/entry.h"
+#include "vmx/msr_area.h"
 
 #define MSR_IA32_SMM_MONITOR_CTL 0x9b
 
@@ -208,8 +209,7 @@ static void test_bndcfgs(void)
 
 ENTRY_SUBTEST("bndcfgs", test_bndcfgs);
 
-/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address.
- */
+/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not both 1, the rest an address. */
 static void test_cet(void)
 {
 	struct vmx_guest *guest;
@@ -279,10 +279,7 @@ static const struct msr_row {
 
 static void test_msr_loading(void)
 {
-	static struct {
-		u32 msr, reserved;
-		u64 value;
-	} area[3] __aligned(16);
+	static struct msr_entry area[3] __aligned(16);
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
 
 	vmcs_write(VMCS_VM_ENTRY_MSR_LOAD_ADDRESS, (ulong)area);

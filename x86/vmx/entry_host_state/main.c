@@ -7,7 +7,7 @@
  * Address-Space Size".
  *
  * A hypervisor that offers nested VMX never gives L1's host state to the processor: what it does
- *not check itself is found when the exit is emulated, if at all, and then it is too late to fail.
+ * not check itself is found when the exit is emulated, if at all, and then it is too late to fail.
  * Selectors, canonical addresses and EFER's consistency were missing in KVM for years.
  *
  * A legal neighbour that differs from L1's own state is made L1's before: an exit then loads what

@@ -4,9 +4,6 @@
 #include "msr.h"
 #include "vmx/entry.h"
 
-#define MSR_IA32_PERF_GLOBAL_CTRL 0x38f
-
-#define CR4_CET BIT(23)
 
 /*
  * Bits that VMX operation fixes to 1 or to 0, one by one; and such that L1 may have either way.
@@ -63,8 +60,6 @@ static void test_cr4(void)
 ENTRY_SUBTEST("cr4", test_cr4);
 
 #ifdef __x86_64__
-#define FEATURE_LAM CPUID_FEATURE(0x7, 1, EAX, 26) /* CR3 bits 62:61 */
-
 static void test_cr3(void)
 {
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
@@ -165,8 +160,7 @@ static void test_perf_global_ctrl(void)
 
 ENTRY_SUBTEST("perf-global-ctrl", test_perf_global_ctrl);
 
-/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not 1 together, the rest an address.
- */
+/* IA32_S_CET: 9:6 are reserved, SUPPRESS (10) and TRACKER (11) not both 1, the rest an address. */
 static void test_cet(void)
 {
 	struct vmx_guest *guest;

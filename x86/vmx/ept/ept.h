@@ -10,44 +10,12 @@
 #include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
+#include "vmx/ept.h"
 #include "vmx/test.h"
 
 #define EPT_LEVELS     4
 #define LINEAR	       0xd0000000ul
 #define GUEST_PHYSICAL 0x50000000ull
-
-/* Bits of an EPT entry. "The Extended Page Table Mechanism (EPT)" */
-#define EPT_READ	 BIT_ULL(0)
-#define EPT_WRITE	 BIT_ULL(1)
-#define EPT_EXECUTE	 BIT_ULL(2)
-#define EPT_TYPE(type)	 ((u64)(type) << 3)
-#define EPT_IGNORE_PAT	 BIT_ULL(6)
-#define EPT_LARGE	 BIT_ULL(7)
-#define EPT_ACCESSED	 BIT_ULL(8)
-#define EPT_DIRTY	 BIT_ULL(9)
-#define EPT_EXECUTE_USER BIT_ULL(10)
-#define EPT_SUPPRESS_VE	 BIT_ULL(63)
-#define EPT_RIGHTS	 (EPT_READ | EPT_WRITE | EPT_EXECUTE)
-
-/* EPT_POINTER's */
-#define EPTP_WALK_4_LEVELS  (3u << 3)
-#define EPTP_WRITE_BACK	    6u
-#define EPTP_ACCESSED_DIRTY BIT_ULL(6)
-
-/* "Exit Qualification for EPT Violations" */
-#define VIOLATION_READ		 BIT_ULL(0)
-#define VIOLATION_WRITE		 BIT_ULL(1)
-#define VIOLATION_FETCH		 BIT_ULL(2)
-#define VIOLATION_RIGHTS(rights) ((u64)(rights) << 3)
-#define VIOLATION_LINEAR	 BIT_ULL(7) /* the guest linear address is valid */
-#define VIOLATION_FINAL		 BIT_ULL(8) /* of its translation, not of an entry on the way */
-/* 6 is MBE's, 9 to 11 are of CPUs with advanced information, those above of other features. */
-#define VIOLATION_JUDGED                                                                           \
-	(VIOLATION_READ | VIOLATION_WRITE | VIOLATION_FETCH | VIOLATION_RIGHTS(7) |                \
-	 VIOLATION_LINEAR | VIOLATION_FINAL)
-
-/* IA32_VMX_EPT_VPID_CAP */
-#define EPT_ADVANCED_INFORMATION BIT_ULL(22)
 
 enum access { READ, WRITE, FETCH, ACCESSES };
 
@@ -64,11 +32,16 @@ struct place {
 	struct vmx_guest *guest;
 	u32 *page; /* what GUEST_PHYSICAL is mapped to at first */
 	u32 *data; /* what LINEAR reads: page, or for TABLE the page of the entry in page */
+	u64 physical; /* where the access goes: GUEST_PHYSICAL, but for tests of large pages */
 	u64 eptp_flags;
 };
 
 /* A guest with EPT and the place; false with the subtest skipped if there is none. */
 bool place_make(struct place *place, enum walk walk);
+
+/* The same with accessed and dirty flags on; clearing them in the entries of the place. */
+bool place_make_with_flags(struct place *place, enum walk walk);
+void place_clear_flags(const struct place *place);
 
 /*
  * Sets all anew: L2's registers, both kinds of tables, RIP at the code of an access; no
@@ -76,6 +49,12 @@ bool place_make(struct place *place, enum walk walk);
  */
 void place_again(struct place *place, enum walk walk, enum access access);
 void place_code(struct place *place, enum walk walk, const void *code);
+
+/*
+ * place_again() with the place's page inside of a large page of EPT, which has these rights and
+ * neither flag; false with the subtest skipped if the CPU has none of that level.
+ */
+bool place_large(struct place *place, enum access access, unsigned int level, u64 rights);
 
 /* The EPT entry for the place at a level; writing it flushes. */
 u64 place_entry(const struct place *place, unsigned int level);
@@ -87,6 +66,16 @@ void place_check_done(const struct place *place, enum access access, const char 
 /* The exit is an EPT violation with this qualification, at the place. */
 void place_check_violation(const struct place *place, enum walk walk, enum access access,
 			   u64 qualification, const char *id);
+
+/* Is an entry with these rights an EPT misconfiguration? */
+bool ept_is_misconfigured(unsigned int rights);
+extern const char *const rights_names[8];
+
+/*
+ * EPT violations and misconfigurations save RF as 1 if no event was being delivered, as a fault
+ * would: "Saving RIP, RSP, RFLAGS, and SSP". L2 has entered with 0.
+ */
+void place_check_rf(const char *id);
 
 /* IA32_VMX_EPT_VPID_CAP; skips the subtest if a capability is missing. */
 u64 ept_capabilities(void);

@@ -3,44 +3,25 @@
  * Accessed and dirty flags of EPT, which bit 6 of the EPT pointer turns on: a walk sets accessed
  * in each entry that it uses, a write dirty in the last one; and then the CPU's reads of L2's
  * tables count as writes, for the flag, for the rights, and in the qualification. With the bit
- * off the flags are ignored and stay. Page-modification logging: when a dirty flag is set, the
- * page's guest-physical address is written to a log whose index counts down; one more exits.
+ * off the flags are ignored and stay.
  *
- * SDM volume 3C, "Accessed and Dirty Flags for EPT", "Page-Modification Logging", "EPT
- * Violations".
+ * SDM volume 3C, "Accessed and Dirty Flags for EPT", "EPT Violations".
  */
 #include "ept.h"
-
-static bool make_with_flags(struct place *place, enum walk walk)
-{
-	if (!vmx_needs(VMX_SECONDARY_EPT) ||
-	    !ept_needs(EPT_ACCESSED_DIRTY, "accessed and dirty flags"))
-		return false;
-	if (!place_make(place, walk))
-		return false;
-	place->eptp_flags |= EPTP_ACCESSED_DIRTY;
-	return true;
-}
-
-static void clear_flags(const struct place *place)
-{
-	for (unsigned int level = 1; level <= EPT_LEVELS; level++)
-		place_set(place, level, place_entry(place, level) & ~(EPT_ACCESSED | EPT_DIRTY));
-}
 
 static void test_on(void)
 {
 	for (enum walk walk = 0; walk < WALKS; walk++) {
 		struct place place;
 
-		if (!make_with_flags(&place, walk))
+		if (!place_make_with_flags(&place, walk))
 			return;
 		for (enum access access = 0; access < ACCESSES; access++) {
 			bool dirty = walk == TABLE || access == WRITE;
 
 			prefix_push("%s.%s", walk_names[walk], access_names[access]);
 			place_again(&place, walk, access);
-			clear_flags(&place);
+			place_clear_flags(&place);
 			vmx_run(place.guest);
 			place_check_done(&place, access, "done");
 			for (unsigned int level = 1; level <= EPT_LEVELS; level++) {
@@ -65,7 +46,7 @@ static void test_off(void)
 	for (enum access access = 0; access < ACCESSES; access++) {
 		prefix_push("%s", access_names[access]);
 		place_again(&place, FINAL, access);
-		clear_flags(&place);
+		place_clear_flags(&place);
 		vmx_run(place.guest);
 		place_check_done(&place, access, "done");
 		for (unsigned int level = 1; level <= EPT_LEVELS; level++)
@@ -81,10 +62,10 @@ static void test_refused(void)
 {
 	struct place place;
 
-	if (!make_with_flags(&place, FINAL))
+	if (!place_make_with_flags(&place, FINAL))
 		return;
 	place_again(&place, FINAL, WRITE);
-	clear_flags(&place);
+	place_clear_flags(&place);
 	place_set(&place, 1, place_entry(&place, 1) & ~EPT_WRITE);
 	vmx_run(place.guest);
 	place_check_violation(&place, FINAL, WRITE,
@@ -112,7 +93,7 @@ static void test_table_read_only(void)
 		struct place place;
 		u64 entry;
 
-		if (!(rows[i].flags ? make_with_flags(&place, TABLE) : place_make(&place, TABLE)))
+		if (!(rows[i].flags ? place_make_with_flags : place_make)(&place, TABLE))
 			return;
 		prefix_push("%s", rows[i].name);
 		place_again(&place, TABLE, rows[i].access);
@@ -176,80 +157,3 @@ static void test_table_flag(void)
 	}
 }
 VMX_SUBTEST("table_flags_written", test_table_flag);
-
-#define PML_ENTRIES 512
-
-static u64 *start_log(struct place *place, u16 index)
-{
-	u64 *log = page_alloc();
-
-	vmx_set(VMX_SECONDARY_PML);
-	vmcs_write(VMCS_PML_ADDRESS, (ulong)log);
-	vmcs_write(VMCS_PML_INDEX, index);
-	return log;
-}
-
-/* Is a page in the entries that were written? The walks of L2's tables are logged as well. */
-static unsigned int logged(const u64 *log, u16 index, u64 page)
-{
-	unsigned int found = 0;
-
-	for (unsigned int i = (u16)(index + 1); i < PML_ENTRIES; i++)
-		found += log[i] == page;
-	return found;
-}
-
-static void test_log(void)
-{
-	struct place place;
-	u64 *log;
-
-	if (!vmx_needs(VMX_SECONDARY_PML) || !make_with_flags(&place, FINAL))
-		return;
-	for (enum access access = READ; access <= WRITE; access++) {
-		prefix_push("%s", access_names[access]);
-		place_again(&place, FINAL, access);
-		clear_flags(&place);
-		log = start_log(&place, PML_ENTRIES - 1);
-		vmx_run(place.guest);
-		place_check_done(&place, access, "first");
-		check_equal(logged(log, vmcs_read(VMCS_PML_INDEX), GUEST_PHYSICAL), access == WRITE,
-			    "logged");
-		/* The flag is set now: another write logs nothing. */
-		vmcs_write(VMCS_GUEST_RIP, (ulong)place.guest->code);
-		vmx_run(place.guest);
-		check_equal(logged(log, vmcs_read(VMCS_PML_INDEX), GUEST_PHYSICAL), access == WRITE,
-			    "not-again");
-		prefix_pop();
-	}
-}
-VMX_SUBTEST("log", test_log);
-
-/* Indexes that are not 511 to 0 are a full log: the exit comes before the flag and the write. */
-static void test_log_full(void)
-{
-	static const u16 indexes[] = { 512, 0x7fff, 0x8000, 0xffff };
-	struct place place;
-
-	if (!vmx_needs(VMX_SECONDARY_PML) || !make_with_flags(&place, FINAL))
-		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(indexes); i++) {
-		prefix_push("index-%#x", indexes[i]);
-		/* L2's tables have their dirty flags since this run. */
-		place_again(&place, FINAL, READ);
-		vmx_run(place.guest);
-		place_again(&place, FINAL, WRITE);
-		clear_flags(&place);
-		start_log(&place, indexes[i]);
-		vmx_run(place.guest);
-		check_exit(place.guest, EXIT_PML_FULL, "exit");
-		check(!(place_entry(&place, 1) & EPT_DIRTY), "not-dirty");
-		check_equal(place.data[0], READ_VALUE, "nothing-written");
-		check_equal(vmcs_read(VMCS_PML_INDEX), indexes[i], "index");
-		vmcs_write(VMCS_PML_INDEX, PML_ENTRIES - 1);
-		vmx_run(place.guest);
-		place_check_done(&place, WRITE, "emptied");
-		prefix_pop();
-	}
-}
-VMX_SUBTEST("log_full", test_log_full);

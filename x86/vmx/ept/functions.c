@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What is built on EPT. VM function 0 lets L2 change its EPT pointer to one of a list: which
- * registers mean an exit, #UD, or a switch that the next access sees. Some EPT violations become
- * virtualization exceptions, #VE, with what the exit would have told in a page of memory, unless
- * the entry suppresses it or the page is still in use. With mode-based execute control the right
- * to execute is two, for the pages of L2's supervisor and of its user.
+ * VM function 0 lets L2 change its EPT pointer to one of a list: which registers mean an exit, #UD,
+ * or a switch that the next access sees. It is L2's in each ring, and nobody's outside VMX non-root
+ * operation. The index is kept for virtualization exceptions; the entries of PAE's top level are in
+ * registers, and stay.
  *
- * SDM volume 3C, "VM Functions", "EPTP Switching", "Virtualization Exceptions", "EPT
- * Violations".
+ * SDM volume 3C, "VM Functions", "EPTP Switching"; "VMFUNC".
  */
+#include "context.h"
 #include "ept.h"
 #include "string.h"
 
@@ -131,198 +130,109 @@ static void test_no_switch(void)
 }
 VMX_SUBTEST("vmfunc_refused", test_no_switch);
 
-/* "Virtualization-Exception Information" */
-struct ve_information {
-	u32 reason, busy;
-	u64 qualification, linear, physical;
-	u16 eptp_index;
-};
-#define VE_BUSY 0xffffffffu
-
-static struct ve_information *prepare_ve(struct place *place, enum access access)
-{
-	struct ve_information *information = page_alloc();
-
-	place_again(place, FINAL, access);
-	vmx_set(VMX_SECONDARY_EPT_VIOLATION_VE);
-	vmcs_write(VMCS_VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS, (ulong)information);
-	vmcs_write(VMCS_EPTP_INDEX, 0x1234);
-	return information;
-}
-
-static bool has_ve(void)
-{
-	return vmx_needs(VMX_SECONDARY_EPT_VIOLATION_VE) && vmx_needs(VMX_SECONDARY_EPT);
-}
-
-/* The exception, which exits as it is in the exception bitmap, and what the page then holds. */
-static void test_ve(void)
+/* Ring 3 may switch as well, unlike all other instructions of VMX. */
+static void test_ring3(void)
 {
 	struct place place;
+	u64 eptp;
 
-	if (!has_ve() || !place_make(&place, FINAL))
+	if (!has_switching() || !place_make(&place, FINAL))
 		return;
-	for (enum access access = 0; access < ACCESSES; access++) {
-		struct ve_information *information = prepare_ve(&place, access);
-		ulong offset = access == FETCH ? 4 : 0;
-
-		prefix_push("%s", access_names[access]);
-		place_set(&place, 1, place_entry(&place, 1) & ~EPT_RIGHTS);
-		vmx_run(place.guest);
-		check_exception(place.guest, FAULT(VECTOR_VE), "exit");
-		check_equal(information->reason, EXIT_EPT_VIOLATION, "reason");
-		check_equal(information->busy, VE_BUSY, "busy");
-		check_equal(information->qualification & VIOLATION_JUDGED,
-			    BIT_ULL(access) | VIOLATION_LINEAR | VIOLATION_FINAL, "qualification");
-		check_equal(information->linear, LINEAR + offset, "linear");
-		check_equal(information->physical, GUEST_PHYSICAL + offset, "physical");
-		check_equal(information->eptp_index, 0x1234, "eptp-index");
-		prefix_pop();
-	}
+	eptp = other_tables(&place, READ_VALUE + 1);
+	prepare_list(&place, VMFUNC_EPTP_SWITCHING)[7] = eptp;
+	place.guest->world.registers.cx = 7;
+	vmx_enter_ring3(place.guest);
+	vmx_run(place.guest);
+	check_exit(place.guest, EXIT_VMCALL, "exit");
+	check_equal((u32)place.guest->world.registers.ax, READ_VALUE + 1, "value");
+	check_equal(vmcs_read(VMCS_EPT_POINTER), eptp, "pointer");
 }
-VMX_SUBTEST("ve", test_ve);
+VMX_SUBTEST("vmfunc.ring3", test_ring3);
 
-/* The exit that comes in its place, and leaves the page as it was. */
-static void test_no_ve(void)
+/* EPTP_INDEX is written where there are virtualization exceptions, be they off. */
+static void test_index(void)
 {
-	static const struct {
-		const char *name;
-		unsigned int level;
-		u64 set; /* in the entry, besides its loss of rights */
-		u32 busy;
-		bool misconfigured, ve;
-	} rows[] = {
-		{ "suppressed", 1, EPT_SUPPRESS_VE, 0, false, false },
-		{ "suppressed-level-2", 2, EPT_SUPPRESS_VE, 0, false, false },
-		{ "suppressed-level-3", 3, EPT_SUPPRESS_VE, 0, false, false },
-		{ "not-suppressed-level-2", 2, 0, 0, false, true },
-		{ "busy", 1, 0, VE_BUSY, false, false },
-		{ "busy-1", 1, 0, 1, false, false },
-		{ "busy-0x80000000", 1, 0, 0x80000000, false, false },
-		{ "misconfigured", 1, 0, 0, true, false },
-	};
+	static const u16 indexes[] = { 0, 1, 256, 511 };
 	struct place place;
+	u64 eptp;
 
-	if (!has_ve() || !place_make(&place, FINAL))
+	if (!has_switching() || !vmx_needs(VMX_SECONDARY_EPT_VIOLATION_VE) ||
+	    !place_make(&place, FINAL))
 		return;
-	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct ve_information *information = prepare_ve(&place, READ);
-		u64 entry = place_entry(&place, rows[i].level);
+	eptp = other_tables(&place, READ_VALUE + 1);
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(indexes); i++) {
+		u16 index = indexes[i / 2];
+		u64 *list = prepare_list(&place, VMFUNC_EPTP_SWITCHING);
 
-		prefix_push("%s", rows[i].name);
-		information->busy = rows[i].busy;
-		place_set(&place, rows[i].level,
-			  (entry & ~EPT_RIGHTS) | (rows[i].misconfigured ? EPT_WRITE : 0) |
-			      rows[i].set);
-		vmx_run(place.guest);
-		if (rows[i].ve) {
-			check_exception(place.guest, FAULT(VECTOR_VE), "exit");
-		} else {
-			check_exit(place.guest,
-				   rows[i].misconfigured ? EXIT_EPT_MISCONFIGURATION
-							 : EXIT_EPT_VIOLATION,
-				   "exit");
-			check_equal(information->busy, rows[i].busy, "busy");
-			check_equal(information->reason, 0, "reason");
+		prefix_push("index-%u.ve-%s", index, i & 1 ? "on" : "off");
+		list[index] = eptp;
+		if (i & 1) {
+			vmx_set(VMX_SECONDARY_EPT_VIOLATION_VE);
+			vmcs_write(VMCS_VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS,
+				   (ulong)page_alloc());
 		}
-		place_set(&place, rows[i].level, entry);
+		vmcs_write(VMCS_EPTP_INDEX, 0x1234);
+		place.guest->world.registers.cx = index;
+		vmx_run(place.guest);
+		check_exit(place.guest, EXIT_VMCALL, "exit");
+		check_equal(vmcs_read(VMCS_EPTP_INDEX), index, "field");
 		prefix_pop();
 	}
-	/* Bit 63 in an entry that refers to a table does not suppress what lies below. */
-	for (unsigned int level = 2; level < EPT_LEVELS; level++) {
-		struct ve_information *information = prepare_ve(&place, READ);
-
-		place_set(&place, 1, place_entry(&place, 1) & ~EPT_RIGHTS);
-		place_set(&place, level, place_entry(&place, level) | EPT_SUPPRESS_VE);
-		vmx_run(place.guest);
-		check_exception(place.guest, FAULT(VECTOR_VE), "above-level-%u.exit", level);
-		check_equal(information->busy, VE_BUSY, "above-level-%u.busy", level);
-	}
+	/* No switch, no index. */
+	prepare_list(&place, VMFUNC_EPTP_SWITCHING);
+	vmcs_write(VMCS_EPTP_INDEX, 0x1234);
+	place.guest->world.registers.cx = 512;
+	vmx_run(place.guest);
+	check_exit(place.guest, EXIT_VMFUNC, "refused.exit");
+	check_equal(vmcs_read(VMCS_EPTP_INDEX), 0x1234, "refused.field");
 }
-VMX_SUBTEST("ve_not", test_no_ve);
+VMX_SUBTEST("vmfunc.index", test_index);
 
-/* Handled by L2 itself: the handler's frame, and no exit at all. */
-static void read_ve(void *argument)
+/* L2's top level, which is not there in the other tables, is not read again. */
+L2_CODE(code_switch_pae, ".code32\n" VMFUNC "mov (%ebx), %eax\n vmcall");
+
+static void test_pdptes(void)
 {
-	struct fault *fault = argument;
-
-	asm volatile(TRY("movl (%[place]), %%ecx")
-		     : TRY_RESULT(*fault)
-		     : [place] "r"(LINEAR)
-		     : "ecx", "memory");
-}
-
-static void test_ve_delivered(void)
-{
-	struct ve_information *information = page_alloc();
-	struct fault fault = NO_FAULT;
 	struct vmx_guest *guest;
+	struct tables other;
+	u64 *list, pdptes[4];
+	u32 *page;
 
-	if (!has_ve())
+	if (!has_switching() || !vmx_mode_ready(L2_PAE))
 		return;
-	guest = vmx_guest_call(read_ve, &fault);
+	guest = vmx_guest(L2_PAE, code_switch_pae);
 	vmx_ept(guest);
-	vmcs_write(VMCS_EXCEPTION_BITMAP, 0);
-	vmx_set(VMX_SECONDARY_EPT_VIOLATION_VE);
-	vmcs_write(VMCS_VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS, (ulong)information);
+	list = page_alloc();
+	page = page_alloc();
+	page[0] = READ_VALUE;
+	other = tables_identity(TABLES_EPT);
+	tables_map(&other, GUEST_PHYSICAL, (ulong)page, LEVEL_4K, 0);
+	tables_map(&other, ALIGN_DOWN((ulong)guest->tables.root, PAGE_SIZE), (ulong)page_alloc(),
+		   LEVEL_4K, 0);
+	list[0] = (ulong)other.root | EPTP_WRITE_BACK | EPTP_WALK_4_LEVELS;
 	tables_map(&guest->tables, LINEAR, GUEST_PHYSICAL, LEVEL_4K, 0);
-	tables_set(&guest->ept, GUEST_PHYSICAL, LEVEL_4K, 0);
-	vmx_ept_flush();
+	for (unsigned int i = 0; i < 4; i++)
+		pdptes[i] = vmcs_read(VMCS_GUEST_PDPTE0 + 2 * i);
+	vmx_set(VMX_SECONDARY_VM_FUNCTIONS);
+	vmcs_write(VMCS_VM_FUNCTION_CONTROLS, VMFUNC_EPTP_SWITCHING);
+	vmcs_write(VMCS_EPTP_LIST_ADDRESS, (ulong)list);
+	guest->world.registers.bx = LINEAR;
 	vmx_run(guest);
 	check_exit(guest, EXIT_VMCALL, "exit");
-	check_fault(fault, FAULT(VECTOR_VE), "exception");
-	check_equal(information->physical, GUEST_PHYSICAL, "physical");
+	check_equal((u32)guest->world.registers.ax, READ_VALUE, "value");
+	for (unsigned int i = 0; i < 4; i++)
+		check_equal(vmcs_read(VMCS_GUEST_PDPTE0 + 2 * i), pdptes[i], "pdpte-%u", i);
 }
-VMX_SUBTEST("ve_delivered", test_ve_delivered);
+VMX_SUBTEST("vmfunc.pae", test_pdptes);
 
-/* Bit 2 is for pages of the supervisor, bit 10 for those of the user; the control off: bit 2. */
-static void test_mode_based(void)
+/* Outside VMX non-root operation there is none. */
+static const u8 code_root[] __aligned(16) = { 0x0f, 0x01, 0xd4 };
+
+static void test_root(void)
 {
-	struct place place;
+	struct context user = context_user(code_root), kernel = context_kernel(code_root);
 
-	if (!vmx_needs(VMX_SECONDARY_MODE_BASED_EXECUTE) || !place_make(&place, FINAL))
-		return;
-	for (unsigned int row = 0; row < 16; row++) {
-		bool user = row & 1, control = row & 8;
-		u64 rights = (row & 2 ? EPT_EXECUTE : 0) | (row & 4 ? EPT_EXECUTE_USER : 0);
-		bool allowed = rights & (control && user ? EPT_EXECUTE_USER : EPT_EXECUTE);
-		u64 entry;
-
-		prefix_push("%s.%s.supervisor-%u.user-%u", control ? "on" : "off",
-			    user ? "user-page" : "supervisor-page", row >> 1 & 1, row >> 2 & 1);
-		place_again(&place, FINAL, FETCH);
-		if (control) {
-			/* L2's own code is in pages of its user. */
-			for (u64 address = 0; address < ram_size(); address += 2u << 20)
-				tables_set(&place.guest->ept, address, LEVEL_2M,
-					   tables_get(&place.guest->ept, address, LEVEL_2M) |
-					       EPT_EXECUTE_USER);
-			for (unsigned int level = 2; level <= EPT_LEVELS; level++) {
-				tables_set(&place.guest->ept, 0, level,
-					   tables_get(&place.guest->ept, 0, level) |
-					       EPT_EXECUTE_USER);
-				place_set(&place, level,
-					  place_entry(&place, level) | EPT_EXECUTE_USER);
-			}
-			vmx_set(VMX_SECONDARY_MODE_BASED_EXECUTE);
-		}
-		tables_map(&place.guest->tables, LINEAR, GUEST_PHYSICAL, LEVEL_4K,
-			   user ? 0 : PTE_USER);
-		entry = place_entry(&place, 1);
-		place_set(&place, 1, (entry & ~(EPT_EXECUTE | EPT_EXECUTE_USER)) | rights);
-		vmx_run(place.guest);
-		if (allowed) {
-			place_check_done(&place, FETCH, "allowed");
-		} else if (check_exit(place.guest, EXIT_EPT_VIOLATION, "violation")) {
-			u64 qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
-
-			check(!!(qualification & BIT(5)) == !!(rights & EPT_EXECUTE),
-			      "bit-5.supervisor");
-			if (control)
-				check(!!(qualification & BIT(6)) == !!(rights & EPT_EXECUTE_USER),
-				      "bit-6.user");
-		}
-		prefix_pop();
-	}
+	check_fault(context_run(&kernel), FAULT_UD, "ring0");
+	check_fault(context_run(&user), FAULT_UD, "ring3");
 }
-VMX_SUBTEST("mode_based_execute", test_mode_based);
+VMX_SUBTEST("vmfunc.root", test_root);

@@ -25,6 +25,7 @@ static void run_misconfigured(struct place *place, enum access access, unsigned 
 	if (!check_exit(place->guest, EXIT_EPT_MISCONFIGURATION, "%s.exit", id))
 		return;
 	check_equal(address, GUEST_PHYSICAL + (access == FETCH ? 4 : 0), "%s.physical", id);
+	place_check_rf(id);
 	vmx_run(place->guest);
 	place_check_done(place, access, "mended");
 }

@@ -19,11 +19,10 @@ TEST_SUMMARY("EPT: rights, misconfigurations, flags, caching, and what is built 
 TEST_MANUAL("SDM volume 3C, \"The Extended Page Table Mechanism (EPT)\"");
 TEST_MANUAL("SDM volume 3C, \"Caching Translation Information\"");
 TEST_MANUAL("SDM volume 3C, \"VM Functions\", \"Virtualization Exceptions\"");
+TEST_MANUAL("SDM volume 3C, \"Page-Modification Logging\", \"Sub-Page Write Permissions\"");
 TEST_GUARDS("KVM's walker took nested EPT entries for ordinary ones: bit 0 alone was \"present\", "
 	    "so that execute-only pages were not (Linux 4.8, commit ffb128c89b77)");
 TEST_NEEDS("VMX with EPT");
-
-static const char *const rights_names[8] = { "none", "r", "w", "rw", "x", "rx", "wx", "rwx" };
 
 static const u64 access_bits[ACCESSES] = {
 	[READ] = VIOLATION_READ,
@@ -31,13 +30,6 @@ static const u64 access_bits[ACCESSES] = {
 	[FETCH] = VIOLATION_FETCH,
 };
 static const u8 needed[ACCESSES] = { EPT_READ, EPT_WRITE, EPT_EXECUTE };
-
-static bool is_misconfigured(unsigned int rights)
-{
-	if ((rights & EPT_WRITE) && !(rights & EPT_READ))
-		return true;
-	return rights == EPT_EXECUTE && !(ept_capabilities() & EPT_EXECUTE_ONLY);
-}
 
 static void check_misconfiguration(const struct place *place)
 {
@@ -58,7 +50,7 @@ static void test_row(struct place *place, enum walk walk, unsigned int level, un
 	entry = place_entry(place, level);
 	place_set(place, level, (entry & ~EPT_RIGHTS) | rights);
 	vmx_run(place->guest);
-	if (is_misconfigured(rights)) {
+	if (ept_is_misconfigured(rights)) {
 		check_misconfiguration(place);
 	} else if (rights & needed[done]) {
 		place_check_done(place, access, "allowed");
@@ -109,8 +101,7 @@ static void test_top_level(void)
 	if (!place_make(&place, FINAL))
 		return;
 	for (unsigned int rights = 0; rights < 7; rights++) {
-		/* A walk reads L2's tables; 64-bit and i386 tables are all in memory, PAE's are
-		 * not. */
+		/* A walk reads L2's tables; PAE's top level is not in memory. */
 		bool table = !(rights & EPT_READ);
 		u64 expected = (table ? VIOLATION_READ : VIOLATION_FETCH) | VIOLATION_LINEAR |
 			       VIOLATION_RIGHTS(rights) | (table ? 0 : VIOLATION_FINAL);
@@ -120,7 +111,7 @@ static void test_top_level(void)
 		entry = place_entry(&place, 4);
 		place_set(&place, 4, (entry & ~EPT_RIGHTS) | rights);
 		vmx_run(place.guest);
-		if (is_misconfigured(rights)) {
+		if (ept_is_misconfigured(rights)) {
 			check_exit(place.guest, EXIT_EPT_MISCONFIGURATION, "exit");
 		} else if (rights & EPT_READ && rights & EPT_EXECUTE) {
 			place_check_done(&place, READ, "allowed");
@@ -161,7 +152,7 @@ static void test_and(void)
 				place_again(&place, FINAL, access);
 				upper = place_entry(&place, high);
 				lower = place_entry(&place, low);
-				if (is_misconfigured(a)) {
+				if (ept_is_misconfigured(a)) {
 					check_skip("the CPU has no execute-only pages",
 						   "violation");
 					prefix_pop();
@@ -179,3 +170,42 @@ static void test_and(void)
 			}
 }
 VMX_SUBTEST("rights_of_all_levels", test_and);
+
+/* What L2's tables say of the linear address; ring 0 may read it whatever that is. */
+static void test_advanced(void)
+{
+	struct place place;
+
+	if (!ept_needs(EPT_ADVANCED_INFORMATION, "advanced information for EPT violations") ||
+	    !place_make(&place, FINAL))
+		return;
+	for (unsigned int row = 0; row < 8; row++) {
+		bool user = row & 1, writable = row & 2, no_execute = row & 4;
+		u64 flags = (user ? 0 : PTE_USER) | (writable ? 0 : PTE_WRITABLE);
+
+		/* Only 8-byte entries have it, and EFER must have it on. */
+		if (no_execute && (TABLES_NATIVE == TABLES_2_LEVELS || !cpu_has(FEATURE_NX) ||
+				   !vmx_allows(VMX_ENTRY_LOAD_EFER)))
+			continue;
+		prefix_push("%s.%s.%s", user ? "user" : "supervisor",
+			    writable ? "writable" : "read-only",
+			    no_execute ? "no-execute" : "executable");
+		place_again(&place, FINAL, READ);
+		if (no_execute) {
+			vmx_set(VMX_ENTRY_LOAD_EFER);
+			vmcs_write(VMCS_GUEST_IA32_EFER, vmcs_read(VMCS_GUEST_IA32_EFER) | EFER_NX);
+		}
+		tables_map(&place.guest->tables, LINEAR, GUEST_PHYSICAL, LEVEL_4K,
+			   flags | (no_execute ? BIT_ULL(63) : 0));
+		place_set(&place, 1, 0);
+		vmx_run(place.guest);
+		check_exit(place.guest, EXIT_EPT_VIOLATION, "exit");
+		check_equal(vmcs_read(VMCS_EXIT_QUALIFICATION) &
+				(VIOLATION_USER | VIOLATION_WRITABLE | VIOLATION_NO_EXECUTE),
+			    (user ? VIOLATION_USER : 0) | (writable ? VIOLATION_WRITABLE : 0) |
+				(no_execute ? VIOLATION_NO_EXECUTE : 0),
+			    "qualification");
+		prefix_pop();
+	}
+}
+VMX_SUBTEST("advanced_information", test_advanced);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include "control.h"
 #include "ept.h"
 #include "string.h"
 
+const char *const rights_names[8] = { "none", "r", "w", "rw", "x", "rx", "wx", "rwx" };
 const char *const access_names[ACCESSES] = { "read", "write", "fetch" };
 const char *const walk_names[WALKS] = { "final", "table" };
 
@@ -20,6 +22,13 @@ u64 ept_capabilities(void)
 	return rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 }
 
+bool ept_is_misconfigured(unsigned int rights)
+{
+	if ((rights & EPT_WRITE) && !(rights & EPT_READ))
+		return true;
+	return rights == EPT_EXECUTE && !(ept_capabilities() & EPT_EXECUTE_ONLY);
+}
+
 bool ept_needs(u64 capability, const char *name)
 {
 	if (ept_capabilities() & capability)
@@ -36,18 +45,36 @@ bool place_make(struct place *place, enum walk walk)
 	vmx_ept(place->guest);
 	place->page = page_alloc();
 	place->data = walk == FINAL ? place->page : page_alloc();
+	place->physical = GUEST_PHYSICAL;
 	place->eptp_flags = EPTP_WRITE_BACK | EPTP_WALK_4_LEVELS;
 	return true;
 }
 
+bool place_make_with_flags(struct place *place, enum walk walk)
+{
+	if (!vmx_needs(VMX_SECONDARY_EPT) ||
+	    !ept_needs(EPT_ACCESSED_DIRTY, "accessed and dirty flags"))
+		return false;
+	if (!place_make(place, walk))
+		return false;
+	place->eptp_flags |= EPTP_ACCESSED_DIRTY;
+	return true;
+}
+
+void place_clear_flags(const struct place *place)
+{
+	for (unsigned int level = 1; level <= EPT_LEVELS; level++)
+		place_set(place, level, place_entry(place, level) & ~(EPT_ACCESSED | EPT_DIRTY));
+}
+
 u64 place_entry(const struct place *place, unsigned int level)
 {
-	return tables_get(&place->guest->ept, GUEST_PHYSICAL, level);
+	return tables_get(&place->guest->ept, place->physical, level);
 }
 
 void place_set(const struct place *place, unsigned int level, u64 entry)
 {
-	tables_set(&place->guest->ept, GUEST_PHYSICAL, level, entry);
+	tables_set(&place->guest->ept, place->physical, level, entry);
 	vmx_ept_flush();
 }
 
@@ -104,6 +131,23 @@ void place_again(struct place *place, enum walk walk, enum access access)
 	place_code(place, walk, codes[access]);
 }
 
+/* From here on large pages map what lies from 0 on: nothing else of L2's is there. */
+#define LARGE_PHYSICAL 0x80000000ull
+
+bool place_large(struct place *place, enum access access, unsigned int level, u64 rights)
+{
+	u64 size = tables_page_size(TABLES_EPT, level);
+
+	if (!ept_needs(level == 2 ? EPT_2M : EPT_1G, level == 2 ? "2M pages" : "1G pages"))
+		return false;
+	place_again(place, FINAL, access);
+	place->physical = LARGE_PHYSICAL + (ulong)place->page;
+	tables_map(&place->guest->tables, LINEAR, place->physical, LEVEL_4K, 0);
+	place_set(place, level,
+		  ALIGN_DOWN((ulong)place->page, size) | rights | EPT_TYPE(6) | EPT_LARGE);
+	return true;
+}
+
 void place_check_done(const struct place *place, enum access access, const char *id)
 {
 	if (!check_exit(place->guest, EXIT_VMCALL, "%s.exit", id))
@@ -114,6 +158,11 @@ void place_check_done(const struct place *place, enum access access, const char 
 		check_equal(place->data[0], WRITE_VALUE, "%s.value", id);
 	else
 		check_equal(vmx_rip(), LINEAR + 4, "%s.rip", id);
+}
+
+void place_check_rf(const char *id)
+{
+	check_equal(vmcs_read(VMCS_GUEST_RFLAGS) & EFLAGS_RF, EFLAGS_RF, "%s.rf", id);
 }
 
 void place_check_violation(const struct place *place, enum walk walk, enum access access,
@@ -129,9 +178,10 @@ void place_check_violation(const struct place *place, enum walk walk, enum acces
 	check_equal(vmcs_read(VMCS_GUEST_LINEAR_ADDRESS), LINEAR + offset, "%s.linear", id);
 	/* Of a walk the entry's page is told; which byte of it is another question. */
 	if (walk == TABLE)
-		check_equal(address & ~0xfffull, GUEST_PHYSICAL, "%s.physical", id);
+		check_equal(address & ~0xfffull, place->physical, "%s.physical", id);
 	else
-		check_equal(address, GUEST_PHYSICAL + offset, "%s.physical", id);
+		check_equal(address, place->physical + offset, "%s.physical", id);
+	place_check_rf(id);
 	if (walk == FINAL && access == WRITE)
 		check_equal(place->data[0], READ_VALUE, "%s.nothing-written", id);
 }

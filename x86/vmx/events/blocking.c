@@ -172,10 +172,6 @@ static void test_saved(void)
 
 VMX_SUBTEST("blocking-saved", test_saved);
 
-#define PENDING_B0	BIT(0)
-#define PENDING_ENABLED BIT(12)
-#define PENDING_BS	BIT(14)
-
 /* An exit of #DB, its qualification what was pending, before the first instruction. */
 static void test_pending_debug(void)
 {

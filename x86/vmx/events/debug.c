@@ -15,9 +15,6 @@
 TEST_GUARDS("CVE-2018-1087: KVM mishandled debug exceptions that MOV SS holds back (commit "
 	    "32d43cd391ba)");
 
-#define PENDING_ENABLED BIT(12)
-#define PENDING_BS	BIT(14)
-
 /* SS from EAX, or from memory at EDX; the marks are where what is behind it begins. */
 L2_CODE(register_hlt, "mov %eax, %ss\n hlt\n nop\n hlt");
 L2_CODE(register_nop, "mov %eax, %ss\n nop\n hlt");

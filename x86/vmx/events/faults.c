@@ -9,6 +9,7 @@
  */
 #include "events.h"
 #include "paging.h"
+#include "vmx/ept.h"
 
 L2_CODE(waits, "hlt\n hlt\n hlt\n hlt");
 
@@ -126,11 +127,11 @@ static const struct cause stack_cause = { "stack",   hide_stack, EXIT_EXCEPTION_
 /* Read or write; the linear address is valid, and that of the access itself, not of a walk. */
 static const struct cause ept_idt_cause = {
 	"ept-idt", hide_idt_in_ept, EXIT_EPT_VIOLATION,	      0,
-	0,	   idt_page,	    BIT(0) | BIT(7) | BIT(8), true
+	0,	   idt_page,	    VIOLATION_READ | VIOLATION_LINEAR | VIOLATION_FINAL, true
 };
 static const struct cause ept_stack_cause = {
 	"ept-stack", hide_stack_in_ept, EXIT_EPT_VIOLATION,	  0,
-	0,	     stack_page,	BIT(1) | BIT(7) | BIT(8), true
+	0,	     stack_page,	VIOLATION_WRITE | VIOLATION_LINEAR | VIOLATION_FINAL, true
 };
 static const struct cause task_cause = { "task-gate", set_task_gate, EXIT_TASK_SWITCH, 0, 0, NULL,
 					 0,	      false };
@@ -145,7 +146,7 @@ static bool check_cause(struct events *e, const struct cause *cause, const struc
 		return check_exit_qualification(e->guest, EXIT_TASK_SWITCH,
 						3u << 30 | TASK_SELECTOR, "%s.exit", event->name);
 	if (cause->reason == EXIT_EPT_VIOLATION) {
-		u64 judged = BIT(0) | BIT(1) | BIT(2) | BIT(7) | BIT(8);
+		u64 judged = VIOLATION_JUDGED & ~VIOLATION_RIGHTS(7);
 
 		if (!check_exit(e->guest, EXIT_EPT_VIOLATION, "%s.exit", event->name))
 			return false;

@@ -18,8 +18,6 @@ TEST_GUARDS("KVM lost L2's MTF exits when it emulated an instruction (Linux 5.6,
 	    "5ef8acbdd687)");
 TEST_GUARDS("KVM kept a pending MTF through another nested exit (Linux 6.1, commit 593a5c2e3c12)");
 
-#define PENDING_BS BIT(14)
-
 L2_CODE(nops, "nop\n nop\n nop\n hlt");
 L2_CODE(strings, "rep stosb\n nop\n hlt");
 L2_CODE(faults, "ud2\n hlt");

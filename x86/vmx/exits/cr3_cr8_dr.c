@@ -140,15 +140,18 @@ static u32 vtpr(void)
 /* The exit of a MOV to CR8 that goes below the threshold comes behind it. */
 static void test_tpr_threshold(void)
 {
+	struct vmx_guest *guest;
+
 	if (!vmx_needs(VMX_PRIMARY_TPR_SHADOW))
 		return;
-	for (unsigned int i = 0; i < 16; i++) {
-		static const u8 thresholds[] = { 0, 1, 8, 15 };
+	for (unsigned int i = 0; i < 12; i++) {
+		static const u8 thresholds[] = { 1, 8, 15 };
+		static const char *const names[] = { "lowest", "below", "equal", "highest" };
 		u32 threshold = thresholds[i / 4];
-		u32 value = (u32[]){ 0, threshold - 1, threshold, 15 }[i % 4] & 15;
-		struct vmx_guest *guest = with_tpr(to_cr8, 0xf0, threshold);
+		u32 value = (u32[]){ 0, threshold - 1, threshold, 15 }[i % 4];
 
-		prefix_push("%u.threshold-%u.value-%u", i, threshold, value);
+		guest = with_tpr(to_cr8, 0xf0, threshold);
+		prefix_push("threshold-%u.%s", threshold, names[i % 4]);
 		guest->world.registers.cx = value;
 		vmx_run(guest);
 		if (value < threshold) {
@@ -160,6 +163,12 @@ static void test_tpr_threshold(void)
 		check_equal(vtpr(), value << 4, "vtpr");
 		prefix_pop();
 	}
+	/* Below 0 there is nothing. */
+	guest = with_tpr(to_cr8, 0xf0, 0);
+	guest->world.registers.cx = 0;
+	vmx_run(guest);
+	check_exit(guest, EXIT_VMCALL, "threshold-0.exit");
+	check_equal(vtpr(), 0, "threshold-0.vtpr");
 }
 VMX_SUBTEST("cr8.tpr-threshold", test_tpr_threshold);
 
@@ -171,8 +180,8 @@ static void test_tpr_read(void)
 		struct vmx_guest *guest = with_tpr(from_cr8, value << 4 | 3, 0);
 
 		vmx_run(guest);
-		check_exit(guest, EXIT_VMCALL, "%u.exit", value);
-		check_equal(guest->world.registers.cx, value, "%u", value);
+		check_exit(guest, EXIT_VMCALL, "tpr-%u.exit", value);
+		check_equal(guest->world.registers.cx, value, "tpr-%u.value", value);
 	}
 }
 VMX_SUBTEST("cr8.tpr-shadow", test_tpr_read);
@@ -198,8 +207,7 @@ static void test_tpr_and_exiting(void)
 VMX_SUBTEST("cr8.shadow-and-exiting", test_tpr_and_exiting);
 #endif
 
-/* MOV DR: the exit comes even before the check of CPL. "Relative Priority of Faults and VM Exits"
- */
+/* MOV DR: the exit comes even before CPL's check. "Relative Priority of Faults and VM Exits" */
 static void debug_registers(struct vmx_guest *guest)
 {
 	ulong dr6 = read_dr6();

@@ -121,7 +121,8 @@ static struct vmx_guest *prepare(const struct exit_row *row)
 
 /*
  * "Basic VM-Exit Information", "Information for VM Exits Due to Instruction Execution"; "Saving
- * RIP, RSP, RFLAGS, and SSP": RF is saved as 0 if an instruction's execution exits.
+ * RIP, RSP, RFLAGS, and SSP": RF is saved as 0 if an instruction's execution exits, although it was
+ * 1 before.
  */
 static void check_information(const struct exit_row *row, u64 at)
 {
@@ -141,6 +142,9 @@ static void run_on(struct vmx_guest *guest, const struct exit_row *row)
 	u64 rsp = vmcs_read(VMCS_GUEST_RSP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	u64 cr3 = vmcs_read(VMCS_GUEST_CR3), at = rip_of(row, row->at);
 
+	/* It would keep an exception by a breakpoint from coming first. */
+	if (!row->on)
+		vmcs_write(VMCS_GUEST_RFLAGS, rflags | EFLAGS_RF);
 	vmx_run(guest);
 	if (row->on) {
 		check_exception(guest, ((struct fault){ row->on }), "on");

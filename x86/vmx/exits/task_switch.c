@@ -82,6 +82,7 @@ struct row {
 	u32 error_code;
 	u8 length; /* of an instruction; 0: undefined */
 	u8 at;	   /* RIP, from the code's begin */
+	bool fault;    /* RF is 1 in the image that the old TSS would get */
 	u32 not_intercepted;
 };
 
@@ -91,6 +92,8 @@ static void check_old_task(const struct row *row, u64 rsp)
 	check_equal(vmcs_read(VMCS_GUEST_TR_SELECTOR), OLD_TSS, "tr");
 	check_equal(vmcs_read(VMCS_GUEST_RIP), (ulong)row->code + row->at, "rip");
 	check_equal(vmcs_read(VMCS_GUEST_RSP), rsp, "rsp");
+	/* "Saving RIP, RSP, RFLAGS, and SSP": as the task switch would have saved it. */
+	check_equal(vmcs_read(VMCS_GUEST_RFLAGS) & EFLAGS_RF, row->fault ? EFLAGS_RF : 0, "rf");
 	check_equal(old_tss.eip, 0, "old-tss");
 	check_equal(new_tss.previous, 0, "new-tss");
 	check_equal(vmcs_read(VMCS_GUEST_CR0) & CR0_TS, 0, "cr0-ts");
@@ -147,10 +150,10 @@ TASK_SWITCH("int3", .code = int3, .source = BY_GATE, .length = 1,
 TASK_SWITCH("icebp", .code = icebp, .source = BY_GATE, .length = 1,
 	    .vectoring = VECTORING(TYPE_PRIVILEGED_SOFTWARE_EXCEPTION, VECTOR_DB),
 	    .not_intercepted = 1u << VECTOR_DB);
-TASK_SWITCH("exception", .code = ud, .source = BY_GATE,
+TASK_SWITCH("exception", .code = ud, .source = BY_GATE, .fault = true,
 	    .vectoring = VECTORING(TYPE_HARDWARE_EXCEPTION, VECTOR_UD),
 	    .not_intercepted = 1u << VECTOR_UD);
-TASK_SWITCH("error-code", .code = gp, .source = BY_GATE, .at = 5,
+TASK_SWITCH("error-code", .code = gp, .source = BY_GATE, .at = 5, .fault = true,
 	    .vectoring = VECTORING(TYPE_HARDWARE_EXCEPTION, VECTOR_GP) | INTERRUPTION_ERROR_CODE,
 	    .error_code = 0xfff8, .not_intercepted = 1u << VECTOR_GP);
 

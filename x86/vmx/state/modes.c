@@ -187,8 +187,7 @@ static void test_ia32e(void)
 }
 VMX_SUBTEST("changes_by_l2", test_ia32e);
 
-/* "Host address-space size" must be what L1 is in: an entry fails with error 8 for the other one.
- */
+/* "Host address-space size" must be what L1 is in: else the entry fails with error 8. */
 static void test_host_size(void)
 {
 	struct vmx_guest *guest = vmx_guest(L2_PAE, identify);

@@ -13,7 +13,6 @@
 #include "msr.h"
 #include "state.h"
 
-#define MSR_IA32_PERF_GLOBAL_CTRL 0x38f
 #define MSR_IA32_BNDCFGS	  0xd90
 #define DEBUGCTL_BTF		  BIT(1)
 
