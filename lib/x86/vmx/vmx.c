@@ -43,11 +43,13 @@ int vmx_result_format(char *buffer, size_t size, struct vmx_result result)
 
 static void must_succeed(struct vmx_result result, const char *what, u32 field)
 {
+	const char *name;
 	char text[64];
-	const char *name = vmcs_field_name(field);
 
 	if (!result.value)
 		return;
+	/* Not before: each access to a field comes by here, and the name is searched for. */
+	name = vmcs_field_name(field);
 	vmx_result_format(text, sizeof(text), result);
 	crash("%s of field %#x (%s): %s", what, field, name ? name : "unknown", text);
 }
@@ -68,8 +70,11 @@ u64 vmcs_read(u32 field)
 	return value | (u64)high << 32;
 }
 
+unsigned int vmcs_writes;
+
 void vmcs_write(u32 field, u64 value)
 {
+	vmcs_writes++;
 	must_succeed(vmwrite(field, value), "VMWRITE", field);
 	if (is_split(field))
 		must_succeed(vmwrite(field | 1, value >> 32), "VMWRITE", field | 1);
