@@ -136,6 +136,17 @@ enum vmx_control {
 #undef X
 };
 
+/*
+ * The capability MSRs as vmx_ready() has found them: they do not change, and under a hypervisor
+ * each RDMSR may be an exit. 0: the CPU has none. Appendix A.
+ */
+struct vmx_capabilities {
+	u64 basic, misc, cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1, ept_vpid, vmfunc;
+	u64 controls[WORDS]; /* allowed 0-settings in 31:0, allowed 1-settings in 63:32 */
+};
+extern struct vmx_capabilities vmx_capabilities;
+void vmx_read_capabilities(void); /* for vmx_ready() */
+
 /* Bits of a word that may be 1, and that must be 1; from the TRUE MSRs where there are any. */
 u32 vmx_allowed1(enum vmx_word word);
 u32 vmx_allowed0(enum vmx_word word);

@@ -84,7 +84,7 @@ void *vmx_region(void)
 {
 	u32 *region = page_alloc();
 
-	region[0] = rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION;
+	region[0] = vmx_capabilities.basic & VMX_BASIC_REVISION;
 	return region;
 }
 
@@ -96,6 +96,7 @@ u64 vmx_on_region(void)
 /* "Restrictions on VMX Operation", "Enabling and Entering VMX Operation" */
 static void enter(void *unused)
 {
+	const struct vmx_capabilities *can = &vmx_capabilities;
 	u64 feature_control;
 
 	apic_enable();
@@ -103,8 +104,8 @@ static void enter(void *unused)
 	    !(feature_control & FEATURE_CONTROL_LOCK))
 		wrmsr(MSR_IA32_FEATURE_CONTROL,
 		      feature_control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
-	write_cr0((read_cr0() | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) & rdmsr(MSR_IA32_VMX_CR0_FIXED1));
-	write_cr4((read_cr4() | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	write_cr0((read_cr0() | can->cr0_fixed0) & can->cr0_fixed1);
+	write_cr4((read_cr4() | can->cr4_fixed0) & can->cr4_fixed1);
 	if (vmxon(vmx_on_region()).value)
 		crash("VMXON fails on CPU %u", cpu_index());
 }
@@ -125,6 +126,7 @@ bool vmx_ready(void)
 		subtest_skip("VMX is switched off (IA32_FEATURE_CONTROL)");
 		return false;
 	}
+	vmx_read_capabilities();
 	for (unsigned int i = 0; i < cpu_count(); i++)
 		on_regions[i] = vmx_region();
 	on_all_cpus(enter, NULL);

@@ -190,7 +190,7 @@ VMX_SUBTEST("shadow_beyond", test_beyond);
 static void test_failures(void)
 {
 	bool any = vmx_allows(VMX_SECONDARY_VMCS_SHADOWING) &&
-		   rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_READ_ONLY;
+		   vmx_capabilities.misc & VMX_MISC_VMWRITE_READ_ONLY;
 
 	if (!make())
 		return;
