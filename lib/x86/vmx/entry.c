@@ -83,7 +83,7 @@ static void find_fields(void)
  */
 static void save(const struct vmx_guest *guest)
 {
-	if (known.guest == guest && known.runs == guest->runs && known.writes == vmcs_writes)
+	if (known.guest == guest && known.runs == guest->invariants.runs && known.writes == vmcs_writes)
 		return;
 	for (unsigned int i = 0; i < field_count; i++)
 		before.value[i] = vmcs_read(fields[i]);
@@ -92,7 +92,7 @@ static void save(const struct vmx_guest *guest)
 static void now_known(const struct vmx_guest *guest)
 {
 	known.guest = guest;
-	known.runs = guest->runs;
+	known.runs = guest->invariants.runs;
 	known.writes = vmcs_writes;
 }
 
@@ -194,7 +194,7 @@ static void check_host(const char *id, const struct host *host)
 		note_change(id, "host's DR7", host->dr7, read_dr7());
 }
 
-/* An exit writes why, and nothing else; without one it is all as it was. What is not is put right. */
+/* An exit writes why and nothing else; without one all is as it was. What is not is put right. */
 static void check_unchanged(const struct vmx_guest *guest, const char *id)
 {
 	unchanged.rows++;
@@ -314,7 +314,7 @@ void must_refuse_bits(struct vmx_guest *guest, unsigned int refusal, u32 field, 
 	bool refused = false;
 
 	save(guest);
-	bits &= entry_field_mask(field);
+	bits &= vmcs_field_mask(field);
 	for (unsigned int bit = 0; bit < 64; bit++) {
 		if (!(bits & BIT_ULL(bit)))
 			continue;
@@ -329,7 +329,7 @@ void must_enter_bits(struct vmx_guest *guest, u32 field, u64 bits, const char *i
 {
 	u64 value = vmcs_read(field);
 
-	bits &= entry_field_mask(field);
+	bits &= vmcs_field_mask(field);
 	for (unsigned int bit = 0; bit < 64; bit++)
 		if (bits & BIT_ULL(bit))
 			must_enter_with(guest, field, value ^ BIT_ULL(bit), "%s.bit-%u", id, bit);
@@ -352,23 +352,9 @@ void may_refuse(struct vmx_guest *guest, u32 field, u64 value, const char *what)
 	restore(guest);
 }
 
-u64 entry_field_mask(u32 field)
-{
-	switch (VMCS_WIDTH(field)) {
-	case VMCS_16BIT:
-		return 0xffff;
-	case VMCS_32BIT:
-		return 0xffffffff;
-	case VMCS_NATURAL:
-		return (ulong)~0ul;
-	default:
-		return ~0ull;
-	}
-}
-
 u64 entry_bits_beyond_memory(void)
 {
-	if (rdmsr(MSR_IA32_VMX_BASIC) & BIT_ULL(48) /* 32 bits alone */)
+	if (vmx_capabilities.basic & BIT_ULL(48) /* 32 bits alone */)
 		return ~0ull << 32;
 	return ~0ull << cpu_physical_address_bits();
 }

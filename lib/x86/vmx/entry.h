@@ -56,9 +56,6 @@ void must_enter_bits(struct vmx_guest *guest, u32 field, u64 bits, const char *i
 /* What becomes of a value that the manual leaves open. */
 void may_refuse(struct vmx_guest *guest, u32 field, u64 value, const char *what);
 
-/* Bits of a field of the current VMCS; in a 32-bit mode those of natural width have 32. */
-u64 entry_field_mask(u32 field);
-
 /* Bits that no physical address has; those of one in a VMCS ("Basic VMX Information"). */
 u64 entry_bits_beyond_memory(void);
 

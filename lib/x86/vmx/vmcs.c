@@ -16,6 +16,20 @@ const char *vmcs_field_name(u32 encoding)
 	return NULL;
 }
 
+u64 vmcs_field_mask(u32 field)
+{
+	switch (VMCS_WIDTH(field)) {
+	case VMCS_16BIT:
+		return 0xffff;
+	case VMCS_32BIT:
+		return 0xffffffff;
+	case VMCS_NATURAL:
+		return (ulong)~0ul;
+	default:
+		return ~0ull;
+	}
+}
+
 static const char *const reasons[] = {
 #define X(name, reason) [reason] = #name,
 	EXIT_REASONS(X)

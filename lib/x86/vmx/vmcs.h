@@ -197,6 +197,9 @@ struct vmcs_field_name {
 extern const struct vmcs_field_name vmcs_fields[];
 extern const unsigned int vmcs_field_count;
 
+/* Bits of a field; in a 32-bit mode those of natural width have 32. */
+u64 vmcs_field_mask(u32 field);
+
 /* "GUEST_CR0"; NULL for an encoding that is no field's. */
 const char *vmcs_field_name(u32 encoding);
 
@@ -276,6 +279,11 @@ enum exit_reason {
 
 #define EXIT_REASON_BASIC    0xffffu
 #define EXIT_ENTRY_FAILURE   (1u << 31)
+/*
+ * Bits that are 0 here. 25 is of shadow stacks; 26 (bus locks), 27 (enclaves), 28 and 29 (SMM) are
+ * defined as well, but never come where L1 uses none of these.
+ */
+#define EXIT_REASON_RESERVED 0x7dff0000u
 
 /* Interruption information, of entries and exits: "Format of the ... Field". */
 #define INTERRUPTION_VALID	(1u << 31)
@@ -297,6 +305,7 @@ enum interruption_type {
 #define BLOCKING_BY_MOV_SS BIT(1)
 #define BLOCKING_BY_SMI	   BIT(2)
 #define BLOCKING_BY_NMI	   BIT(3)
+#define INTERRUPTIBILITY_DEFINED 0x1f /* with enclave interruption */
 
 /* GUEST_ACTIVITY_STATE */
 enum { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI };

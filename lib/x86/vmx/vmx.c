@@ -9,6 +9,7 @@
 #include "report.h"
 #include "smp.h"
 #include "vmx/vmx.h"
+#include "vmx/written.h"
 
 static u32 *on_regions[MAX_CPUS];
 
@@ -75,6 +76,7 @@ unsigned int vmcs_writes;
 void vmcs_write(u32 field, u64 value)
 {
 	vmcs_writes++;
+	vmcs_note_write(field, value);
 	must_succeed(vmwrite(field, value), "VMWRITE", field);
 	if (is_split(field))
 		must_succeed(vmwrite(field | 1, value >> 32), "VMWRITE", field | 1);
