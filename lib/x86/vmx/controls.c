@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "msr.h"
-#include "vmx/controls.h"
-#include "vmx/vmcs.h"
+#include "printf.h"
+#include "vmx/vmx.h"
 
 static const struct {
 	u32 msr, true_msr; /* the secondary controls have one MSR alone */
@@ -25,12 +25,48 @@ static const struct {
 #undef X
 };
 
-const char *vmx_control_name(u32 control)
+static const char *name_of(u32 control)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
 		if (names[i].control == control)
 			return names[i].name;
-	return "a reserved control";
+	return NULL;
+}
+
+const char *vmx_control_name(u32 control)
+{
+	const char *name = name_of(control);
+
+	return name ? name : "a reserved control";
+}
+
+static bool is_active(enum vmx_word word)
+{
+	u32 primary = vmcs_read(VMCS_PRIMARY_CONTROLS);
+
+	return word != WORD_SECONDARY ||
+	       primary >> VMX_CONTROL_BIT(VMX_PRIMARY_SECONDARY_CONTROLS) & 1;
+}
+
+int vmx_format_refused(char *buffer, size_t size)
+{
+	static const char *const word_names[WORDS] = { "PIN", "PRIMARY", "SECONDARY", "EXIT",
+						       "ENTRY" };
+
+	for (enum vmx_word word = 0; word < WORDS; word++) {
+		u32 value = is_active(word) ? vmcs_read(words[word].field) : vmx_allowed0(word);
+		u32 wrong = (value & ~vmx_allowed1(word)) | (~value & vmx_allowed0(word));
+		unsigned int bit = wrong ? __builtin_ctz(wrong) : 0;
+		const char *how = value >> bit & 1 ? "is refused" : "is required";
+
+		if (!wrong)
+			continue;
+		if (name_of(VMX_CONTROL(word, bit)))
+			return snprintf(buffer, size, "%s %s", name_of(VMX_CONTROL(word, bit)),
+					how);
+		return snprintf(buffer, size, "bit %u of %s %s", bit, word_names[word], how);
+	}
+	return snprintf(buffer, size, "%s", "");
 }
 
 u32 vmx_word_field(enum vmx_word word)
