@@ -62,6 +62,11 @@ void vmx_current(struct vmx_guest *guest)
 	vmcs_written_by(&guest->written);
 }
 
+struct vmx_guest *vmx_current_guest(void)
+{
+	return current[cpu_index()];
+}
+
 void vmx_forget(struct vmx_guest *guest)
 {
 	if (vmclear(guest->vmcs_pa).value)
@@ -298,7 +303,7 @@ u32 vmx_run(struct vmx_guest *guest)
 /* Once a subtest and not at each exit: it is a VMREAD for each field that was written. */
 static void check_fields(void)
 {
-	struct vmx_guest *before = current[cpu_index()];
+	struct vmx_guest *before = vmx_current_guest();
 
 	for (struct vmx_guest *guest = guests; guest; guest = guest->next) {
 		/* A VMCS is active on one CPU alone. "VMCS Region" says what becomes of others. */

@@ -72,6 +72,7 @@ bool vmx_mode_ready(enum l2_mode mode);
 /* Makes a guest's VMCS current on this CPU; vmx_forget() clears it, to move it to another. */
 void vmx_current(struct vmx_guest *guest);
 void vmx_forget(struct vmx_guest *guest);
+struct vmx_guest *vmx_current_guest(void); /* the last that was made so; NULL before */
 
 /* Sets or clears a control in the current VMCS, without a look at what the CPU allows. */
 void vmx_set(u32 control);
