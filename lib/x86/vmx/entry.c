@@ -83,7 +83,8 @@ static void find_fields(void)
  */
 static void save(const struct vmx_guest *guest)
 {
-	if (known.guest == guest && known.runs == guest->invariants.runs && known.writes == vmcs_writes)
+	if (known.guest == guest && known.runs == guest->invariants.runs &&
+	    known.writes == vmcs_writes)
 		return;
 	for (unsigned int i = 0; i < field_count; i++)
 		before.value[i] = vmcs_read(fields[i]);

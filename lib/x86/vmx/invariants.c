@@ -71,8 +71,7 @@ static void check_host(struct vmx_guest *guest)
 {
 	u64 exit_controls = vmcs_written(VMCS_VM_EXIT_CONTROLS);
 
-#define X(field, name, value)                                                                      \
-	expect(guest, "host's " name, vmcs_written(VMCS_HOST_##field), value);
+#define X(field, name, value) expect(guest, "host's " name, vmcs_written(VMCS_HOST_##field), value);
 	LOADED(X)
 #undef X
 	if (sizeof(ulong) == 8) {

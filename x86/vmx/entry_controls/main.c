@@ -115,7 +115,8 @@ static const struct later_word {
 	u32 activated_by; /* of which word, and bit */
 	u32 msr, field;
 } later_words[] = {
-	{ "tertiary", VMX_PRIMARY_TERTIARY_CONTROLS, MSR_IA32_VMX_PROCBASED3, VMCS_TERTIARY_CONTROLS },
+	{ "tertiary", VMX_PRIMARY_TERTIARY_CONTROLS, MSR_IA32_VMX_PROCBASED3,
+	  VMCS_TERTIARY_CONTROLS },
 	{ "secondary-exit", VMX_EXIT_SECONDARY_CONTROLS, MSR_IA32_VMX_EXIT2,
 	  VMCS_SECONDARY_VM_EXIT_CONTROLS },
 };

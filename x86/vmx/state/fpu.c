@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * The state of FPU, SSE, AVX and what else XCR0 names has no field in the VMCS: all of each register
- * is L1's in L2, and L2's in L1. A hypervisor that puts it into memory while another guest runs
- * has two owners to tell apart, L1 and L2, which are none to the processor.
+ * The state of FPU, SSE, AVX and what else XCR0 names has no field in the VMCS: all of each
+ * register is L1's in L2, and L2's in L1. A hypervisor that puts it into memory while another guest
+ * runs has two owners to tell apart, L1 and L2, which are none to the processor.
  *
  * SDM volume 3C, "VM Entries", "VM Exits": what they load and save does not have it.
  */
@@ -56,7 +56,7 @@ static void test_fpu(void)
 		write_cr4(read_cr4() | CR4_OSXSAVE);
 		xcr0 = xgetbv(0);
 		xsetbv(0, XCR0_X87 | XCR0_SSE | (cpu_has(FEATURE_AVX) ? XCR0_AVX : 0) |
-				  (cpu_has(FEATURE_AVX512F) ? XCR0_AVX512 : 0));
+			      (cpu_has(FEATURE_AVX512F) ? XCR0_AVX512 : 0));
 	}
 	components = fpu_state_components() & fpu_state_known();
 	compacted = fpu_state_compacted();

@@ -34,11 +34,9 @@ static const struct msr_row {
 	bool always_saved; /* by a CPU that has the controls, whatever they are */
 } rows[] = {
 	{ "pat", MSR_IA32_PAT, VMCS_GUEST_IA32_PAT, VMCS_HOST_IA32_PAT, VMX_ENTRY_LOAD_PAT,
-	  VMX_EXIT_SAVE_PAT, VMX_EXIT_LOAD_PAT, PAT(4), PAT(1), PAT(5), PAT(7), false,
-	  false },
+	  VMX_EXIT_SAVE_PAT, VMX_EXIT_LOAD_PAT, PAT(4), PAT(1), PAT(5), PAT(7), false, false },
 	{ "efer", MSR_EFER, VMCS_GUEST_IA32_EFER, VMCS_HOST_IA32_EFER, VMX_ENTRY_LOAD_EFER,
-	  VMX_EXIT_SAVE_EFER, VMX_EXIT_LOAD_EFER, 0, EFER_SCE, 0, EFER_SCE, true,
-	  false },
+	  VMX_EXIT_SAVE_EFER, VMX_EXIT_LOAD_EFER, 0, EFER_SCE, 0, EFER_SCE, true, false },
 	{ "perf_global_ctrl", MSR_IA32_PERF_GLOBAL_CTRL, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL,
 	  VMCS_HOST_IA32_PERF_GLOBAL_CTRL, VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL, 0,
 	  VMX_EXIT_LOAD_PERF_GLOBAL_CTRL, 0, 1, 2, 3, false, false },
@@ -185,8 +183,7 @@ static void test_ssp(void)
 		vmcs_write(VMCS_GUEST_RIP, (ulong)code_exit);
 		vmx_run(guest);
 		check_exit(guest, EXIT_VMCALL, "ssp.%s.exit", runs[i].name);
-		check_equal(vmcs_read(VMCS_GUEST_SSP), runs[i].saved, "ssp.%s.saved",
-			    runs[i].name);
+		check_equal(vmcs_read(VMCS_GUEST_SSP), runs[i].saved, "ssp.%s.saved", runs[i].name);
 	}
 }
 

@@ -193,7 +193,7 @@ static void test_ring3(void)
 		prepare(code, VMCS_GUEST_RIP, UNTOUCHED);
 		vmx_enter_ring3(shadow.guest);
 		(write ? shadow.write_bitmap : shadow.read_bitmap)[VMCS_GUEST_RIP / 8] =
-			1 << VMCS_GUEST_RIP % 8;
+		    1 << VMCS_GUEST_RIP % 8;
 		vmx_run(shadow.guest);
 		check_exit(shadow.guest, write ? EXIT_VMWRITE : EXIT_VMREAD, "set");
 		check_equal((u32)shadow.guest->world.registers.ax, UNTOUCHED, "value");
