@@ -3,7 +3,6 @@
 #include "msr.h"
 #include "page_alloc.h"
 #include "paging.h"
-#include "report.h"
 #include "string.h"
 #include "svm/guest.h"
 #include "svm/invariants.h"
@@ -18,8 +17,6 @@ WORLD_OFFSET(FLAGS_BEFORE, flags_before);
 WORLD_OFFSET(AX_AFTER, ax_after);
 WORLD_OFFSET(FAULT, fault);
 WORLD_OFFSET(MOVES, moves);
-
-static struct svm_guest *guests; /* all that were made */
 
 static void set_segment(struct vmcb_segment *to, const struct l2_segment *from)
 {
@@ -113,8 +110,7 @@ struct svm_guest *svm_guest(enum l2_mode mode, const void *code)
 	guest->mode = mode;
 	guest->tables = l2_tables(mode);
 	guest->asid = 1 + asids++ % (svm_asids() - 1);
-	guest->next = guests;
-	guests = guest;
+	l2_invariants_add(&guest->invariants);
 	svm_guest_place(guest, page_alloc());
 	svm_guest_again(guest, mode, code);
 	return guest;
@@ -209,28 +205,12 @@ u64 svm_run(struct svm_guest *guest)
 	guest->world.moves = !(guest->options & SVM_NO_VMLOAD);
 	svm_invariants_before(guest, guest->before);
 	svm_world_switch(&guest->world);
-	guest->runs++;
+	l2_invariants_run(&guest->invariants);
 	svm_invariants_after(guest, guest->before);
 	return guest->vmcb->control.exitcode;
 }
 
 void svm_check_invariants(void)
 {
-	static unsigned int checked_runs;
-	const struct svm_guest *worst = NULL;
-	unsigned int runs = 0;
-
-	for (struct svm_guest *guest = guests; guest; guest = guest->next) {
-		runs += guest->runs;
-		if (guest->violations)
-			worst = guest;
-	}
-	/* A subtest that has run nothing, as one that is skipped, has nothing to say. */
-	if (runs == checked_runs)
-		return;
-	checked_runs = runs;
-	report_text(__FILE__, __LINE__, !worst, worst ? worst->expected : "",
-		    worst ? worst->got : "", "invariants");
-	for (struct svm_guest *guest = guests; guest; guest = guest->next)
-		guest->violations = 0;
+	l2_check_invariants();
 }

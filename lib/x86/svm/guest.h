@@ -7,6 +7,7 @@
 #define LIB_X86_SVM_GUEST_H
 
 #include "fault.h"
+#include "l2/invariants.h"
 #include "l2/l2.h"
 #include "svm/guest_offsets.h"
 #include "svm/svm.h"
@@ -47,13 +48,8 @@ struct svm_guest {
 	struct tables nested; /* root NULL: nested paging is off */
 	u32 options;
 	u32 asid; /* that it was given */
-	unsigned int runs;
 	struct svm_before *before; /* what svm_run() compares with */
-	struct svm_guest *next;
-
-	/* The first invariant that did not hold, and how many. */
-	unsigned int violations;
-	char expected[96], got[96];
+	struct l2_invariants invariants;
 };
 
 /*

@@ -3,7 +3,6 @@
 #include "control.h"
 #include "cpu.h"
 #include "msr.h"
-#include "printf.h"
 #include "string.h"
 #include "svm/exit.h"
 #include "svm/invariants.h"
@@ -25,14 +24,11 @@ static bool count_probe(struct trap_frame *frame)
 /* Written down for svm_check_invariants(): the first one in full. */
 static void violation(struct svm_guest *guest, const char *what, u64 expected, u64 got)
 {
-	char exit[64];
+	char exit[64] = "";
 
-	if (guest->violations++)
-		return;
-	svm_exit_format(exit, sizeof(exit), guest->vmcb);
-	snprintf(guest->expected, sizeof(guest->expected), "%s %#llx after exit %u", what,
-		 expected, guest->runs);
-	snprintf(guest->got, sizeof(guest->got), "%#llx (%s)", got, exit);
+	if (!guest->invariants.violations) /* else it is only counted */
+		svm_exit_format(exit, sizeof(exit), guest->vmcb);
+	l2_violation(&guest->invariants, what, expected, got, exit);
 }
 
 static struct svm_host host_now(void)

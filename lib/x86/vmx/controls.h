@@ -26,6 +26,8 @@
 #define MSR_IA32_VMX_TRUE_EXIT	  0x48f
 #define MSR_IA32_VMX_TRUE_ENTRY	  0x490
 #define MSR_IA32_VMX_VMFUNC	  0x491
+#define MSR_IA32_VMX_PROCBASED3	  0x492
+#define MSR_IA32_VMX_EXIT2	  0x493
 
 #define VMX_BASIC_REVISION	  0x7fffffffu
 #define VMX_BASIC_INS_OUTS	  BIT_ULL(54) /* exits of INS and OUTS have information */
@@ -66,6 +68,7 @@ enum vmx_word { WORD_PIN, WORD_PRIMARY, WORD_SECONDARY, WORD_EXIT, WORD_ENTRY, W
 	X(PRIMARY, 12, RDTSC_EXITING)                                                              \
 	X(PRIMARY, 15, CR3_LOAD_EXITING)                                                           \
 	X(PRIMARY, 16, CR3_STORE_EXITING)                                                          \
+	X(PRIMARY, 17, TERTIARY_CONTROLS)                                                          \
 	X(PRIMARY, 19, CR8_LOAD_EXITING)                                                           \
 	X(PRIMARY, 20, CR8_STORE_EXITING)                                                          \
 	X(PRIMARY, 21, TPR_SHADOW)                                                                 \
@@ -114,6 +117,7 @@ enum vmx_word { WORD_PIN, WORD_PRIMARY, WORD_SECONDARY, WORD_EXIT, WORD_ENTRY, W
 	X(EXIT, 23, CLEAR_BNDCFGS)                                                                 \
 	X(EXIT, 28, LOAD_CET)                                                                      \
 	X(EXIT, 29, LOAD_PKRS)                                                                     \
+	X(EXIT, 31, SECONDARY_CONTROLS)                                                            \
 	X(ENTRY, 2, LOAD_DEBUG_CONTROLS)                                                           \
 	X(ENTRY, 9, IA32E_MODE_GUEST)                                                              \
 	X(ENTRY, 10, ENTRY_TO_SMM)                                                                 \
@@ -136,6 +140,17 @@ enum vmx_control {
 #undef X
 };
 
+/*
+ * The capability MSRs as vmx_ready() has found them: they do not change, and under a hypervisor
+ * each RDMSR may be an exit. 0: the CPU has none. Appendix A.
+ */
+struct vmx_capabilities {
+	u64 basic, misc, cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1, ept_vpid, vmfunc;
+	u64 controls[WORDS]; /* allowed 0-settings in 31:0, allowed 1-settings in 63:32 */
+};
+extern struct vmx_capabilities vmx_capabilities;
+void vmx_read_capabilities(void); /* for vmx_ready() */
+
 /* Bits of a word that may be 1, and that must be 1; from the TRUE MSRs where there are any. */
 u32 vmx_allowed1(enum vmx_word word);
 u32 vmx_allowed0(enum vmx_word word);
@@ -145,6 +160,12 @@ bool vmx_requires(u32 control); /* it must be 1 */
 
 /* "PRIMARY_HLT_EXITING" */
 const char *vmx_control_name(u32 control);
+
+/*
+ * The first control of the current VMCS that the CPU does not let be what it is: "PRIMARY_... is
+ * refused" if it is 1, "PIN_... is required" if it is 0. "" if there is none. The length.
+ */
+int vmx_format_refused(char *buffer, size_t size);
 
 /* The VMCS field of a word. */
 u32 vmx_word_field(enum vmx_word word);

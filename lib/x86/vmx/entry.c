@@ -20,7 +20,13 @@ struct field_values {
 	u64 value[MAX_FIELDS];
 };
 
-static struct field_values before, expected;
+static struct field_values before;
+
+/* Whose they are, and since when. */
+static struct {
+	const struct vmx_guest *guest;
+	unsigned int runs, writes;
+} known;
 
 /* What an entry that fails must not have loaded. */
 struct host {
@@ -63,18 +69,38 @@ static void find_fields(void)
 	}
 }
 
-static void save(struct field_values *values)
+/*
+ * Reads them, unless they are known still: each access to a field may be an exit. They are as long
+ * as nobody has written to the VMCS, and no other guest nor this one has run.
+ */
+static void save(const struct vmx_guest *guest)
 {
+	if (known.guest == guest && known.runs == guest->invariants.runs &&
+	    known.writes == vmcs_writes)
+		return;
 	for (unsigned int i = 0; i < field_count; i++)
-		values->value[i] = vmcs_read(fields[i]);
+		before.value[i] = vmcs_read(fields[i]);
 }
 
-static void restore(const struct field_values *values)
+static void now_known(const struct vmx_guest *guest)
 {
-	for (unsigned int i = 0; i < field_count; i++)
-		if (VMCS_TYPE(fields[i]) != VMCS_READ_ONLY &&
-		    vmcs_read(fields[i]) != values->value[i])
-			vmcs_write(fields[i], values->value[i]);
+	known.guest = guest;
+	known.runs = guest->invariants.runs;
+	known.writes = vmcs_writes;
+}
+
+/* What software cannot write is as it is from then on. */
+static void restore(const struct vmx_guest *guest)
+{
+	for (unsigned int i = 0; i < field_count; i++) {
+		u64 value = vmcs_read(fields[i]);
+
+		if (VMCS_TYPE(fields[i]) == VMCS_READ_ONLY)
+			before.value[i] = value;
+		else if (value != before.value[i])
+			vmcs_write(fields[i], before.value[i]);
+	}
+	now_known(guest);
 }
 
 struct vmx_guest *entry_guest(enum l2_mode mode)
@@ -106,9 +132,9 @@ u32 entry_run(struct vmx_guest *guest)
 {
 	u32 reason;
 
-	save(&before);
+	save(guest);
 	reason = run(guest);
-	restore(&before);
+	restore(guest);
 	return reason;
 }
 
@@ -149,22 +175,8 @@ static void note_change(const char *id, const char *what, u64 old, u64 now)
 	snprintf(unchanged.got, sizeof(unchanged.got), "%#llx", now);
 }
 
-/* An exit writes why, and nothing else; without one it is all as it was. */
-static void check_unchanged(const struct vmx_guest *guest, const char *id, const struct host *host)
+static void check_host(const char *id, const struct host *host)
 {
-	unchanged.rows++;
-	for (unsigned int i = 0; i < field_count; i++) {
-		u64 value;
-
-		if (guest->world.exited &&
-		    (fields[i] == VMCS_EXIT_REASON || fields[i] == VMCS_EXIT_QUALIFICATION))
-			continue;
-		value = vmcs_read(fields[i]);
-		if (value != expected.value[i])
-			note_change(id, vmcs_field_name(fields[i]), expected.value[i], value);
-	}
-	if (guest->world.exited)
-		return; /* the invariants see to the host's state */
 	if (read_cr0() != host->cr0)
 		note_change(id, "host's CR0", host->cr0, read_cr0());
 	if (read_cr3() != host->cr3)
@@ -173,6 +185,24 @@ static void check_unchanged(const struct vmx_guest *guest, const char *id, const
 		note_change(id, "host's CR4", host->cr4, read_cr4());
 	if (read_dr7() != host->dr7)
 		note_change(id, "host's DR7", host->dr7, read_dr7());
+}
+
+/* An exit writes why and nothing else; without one all is as it was. What is not is put right. */
+static void check_unchanged(const struct vmx_guest *guest, const char *id)
+{
+	unchanged.rows++;
+	for (unsigned int i = 0; i < field_count; i++) {
+		u64 old = before.value[i], value = vmcs_read(fields[i]);
+		bool read_only = VMCS_TYPE(fields[i]) == VMCS_READ_ONLY;
+
+		if (read_only)
+			before.value[i] = value;
+		if (value == old || (read_only && guest->world.exited))
+			continue;
+		note_change(id, vmcs_field_name(fields[i]), old, value);
+		if (!read_only)
+			vmcs_write(fields[i], old);
+	}
 }
 
 static void check_next_entry(struct vmx_guest *guest, const char *id)
@@ -224,51 +254,75 @@ static bool check_refusal(const struct vmx_guest *guest, unsigned int refusal, c
 					refusal - BY_MSR_LOADING, "%s", id);
 }
 
+/*
+ * One row, of those of one field that fail alike: true if it is refused. The field has its old
+ * value then; the others are not looked at.
+ */
+static bool refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
+		   const char *id)
+{
+	u64 old = vmcs_read(field), written;
+	struct host host;
+	bool refused;
+
+	vmcs_write(field, value);
+	written = vmcs_read(field);
+	host = (struct host){ read_cr0(), read_cr3(), read_cr4(), read_dr7() };
+	run(guest);
+	refused = check_refusal(guest, refusal, id);
+	if (refused && vmcs_read(field) != written)
+		note_change(id, vmcs_field_name(field), written, vmcs_read(field));
+	if (refused && !guest->world.exited) /* else the invariants see to it */
+		check_host(id, &host);
+	vmcs_write(field, old);
+	if (!refused)
+		restore(guest);
+	return refused;
+}
+
+/* What an entry that fails has changed shows still when others have failed behind it. */
+static void after_refusals(struct vmx_guest *guest, const char *id)
+{
+	check_unchanged(guest, id);
+	check_next_entry(guest, id);
+	restore(guest);
+}
+
 void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
 		 const char *id, ...)
 {
-	u64 old = vmcs_read(field);
-	struct host host;
 	char name[ID_SIZE];
-	bool refused;
 
 	FORMAT_ID(name, id);
-	save(&before);
-	vmcs_write(field, value);
-	expected = before;
-	for (unsigned int i = 0; i < field_count; i++)
-		if (fields[i] == field)
-			expected.value[i] = vmcs_read(field);
-	host = (struct host){ read_cr0(), read_cr3(), read_cr4(), read_dr7() };
-	run(guest);
-	refused = check_refusal(guest, refusal, name);
-	if (refused)
-		check_unchanged(guest, name, &host);
-	vmcs_write(field, old);
-	restore(&before);
-	if (refused) {
-		check_next_entry(guest, name);
-		restore(&before);
-	}
+	save(guest);
+	if (refuse(guest, refusal, field, value, name))
+		after_refusals(guest, name);
 }
 
 void must_refuse_bits(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 bits,
 		      const char *id)
 {
 	u64 value = vmcs_read(field);
+	char name[ID_SIZE];
+	bool refused = false;
 
-	bits &= entry_field_mask(field);
-	for (unsigned int bit = 0; bit < 64; bit++)
-		if (bits & BIT_ULL(bit))
-			must_refuse(guest, refusal, field, value ^ BIT_ULL(bit), "%s.bit-%u", id,
-				    bit);
+	save(guest);
+	bits &= vmcs_field_mask(field);
+	for (unsigned int bit = 0; bit < 64; bit++) {
+		if (!(bits & BIT_ULL(bit)))
+			continue;
+		snprintf(name, sizeof(name), "%s.bit-%u", id, bit);
+		refused |= refuse(guest, refusal, field, value ^ BIT_ULL(bit), name);
+	}
+	if (refused)
+		after_refusals(guest, name);
 }
 
 void must_enter_bits(struct vmx_guest *guest, u32 field, u64 bits, const char *id)
 {
 	u64 value = vmcs_read(field);
 
-	bits &= entry_field_mask(field);
+	bits &= vmcs_field_mask(field);
 	for (unsigned int bit = 0; bit < 64; bit++)
 		if (bits & BIT_ULL(bit))
 			must_enter_with(guest, field, value ^ BIT_ULL(bit), "%s.bit-%u", id, bit);
@@ -279,7 +333,7 @@ void may_refuse(struct vmx_guest *guest, u32 field, u64 value, const char *what)
 	u64 old = vmcs_read(field);
 	char text[96];
 
-	save(&before);
+	save(guest);
 	vmcs_write(field, value);
 	run(guest);
 	if (guest->world.exited)
@@ -288,26 +342,12 @@ void may_refuse(struct vmx_guest *guest, u32 field, u64 value, const char *what)
 		vmx_result_format(text, sizeof(text), guest->entry);
 	diagnostic("%s: %s", what, text);
 	vmcs_write(field, old);
-	restore(&before);
-}
-
-u64 entry_field_mask(u32 field)
-{
-	switch (VMCS_WIDTH(field)) {
-	case VMCS_16BIT:
-		return 0xffff;
-	case VMCS_32BIT:
-		return 0xffffffff;
-	case VMCS_NATURAL:
-		return (ulong)~0ul;
-	default:
-		return ~0ull;
-	}
+	restore(guest);
 }
 
 u64 entry_bits_beyond_memory(void)
 {
-	if (rdmsr(MSR_IA32_VMX_BASIC) & BIT_ULL(48) /* 32 bits alone */)
+	if (vmx_capabilities.basic & BIT_ULL(48) /* 32 bits alone */)
 		return ~0ull << 32;
 	return ~0ull << cpu_physical_address_bits();
 }

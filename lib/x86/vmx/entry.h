@@ -7,8 +7,8 @@
  *
  * Besides its rows each such subtest has two checks of all of them: "unchanged", that an entry
  * that failed has left guest-state area and event alone ("VM-Entry Failures During or After Loading
- * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the
- * next legal one then works.
+ * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the next
+ * legal one then works. Of bits in a row (must_refuse_bits()) all fail before both are looked at.
  */
 #ifndef LIB_X86_VMX_ENTRY_H
 #define LIB_X86_VMX_ENTRY_H
@@ -55,9 +55,6 @@ void must_enter_bits(struct vmx_guest *guest, u32 field, u64 bits, const char *i
 
 /* What becomes of a value that the manual leaves open. */
 void may_refuse(struct vmx_guest *guest, u32 field, u64 value, const char *what);
-
-/* Bits of a field of the current VMCS; in a 32-bit mode those of natural width have 32. */
-u64 entry_field_mask(u32 field);
 
 /* Bits that no physical address has; those of one in a VMCS ("Basic VMX Information"). */
 u64 entry_bits_beyond_memory(void);

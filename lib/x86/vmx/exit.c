@@ -2,6 +2,7 @@
 #include "fault.h"
 #include "printf.h"
 #include "vmx/exit.h"
+#include "vmx/guest.h"
 
 int vmx_reason_format(char *buffer, size_t size, u32 reason)
 {
@@ -56,24 +57,82 @@ static int format_ept_violation(char *buffer, size_t size, u64 qualification)
 	return length;
 }
 
+static int format_ept_misconfiguration(char *buffer, size_t size, u64 qualification)
+{
+	(void)qualification;
+	return snprintf(buffer, size, "EPT misconfiguration, gpa %#llx",
+			vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS));
+}
+
+/* "Exit Qualification for MOV DR" */
+static int format_dr(char *buffer, size_t size, u64 qualification)
+{
+	return snprintf(buffer, size, "MOV %s DR%u", qualification & BIT(4) ? "from" : "to",
+			(u32)qualification & 7);
+}
+
+/* "Exit Qualification for Task Switches" */
+static int format_task_switch(char *buffer, size_t size, u64 qualification)
+{
+	static const char *const sources[] = { "CALL", "IRET", "JMP", "task gate" };
+
+	return snprintf(buffer, size, "task switch, %s, TSS %#x", sources[qualification >> 30 & 3],
+			(u32)qualification & 0xffff);
+}
+
+static int format_invlpg(char *buffer, size_t size, u64 qualification)
+{
+	return snprintf(buffer, size, "INVLPG %#llx", qualification);
+}
+
+/* "Exit Qualification for APIC-Access VM Exits from Linear Accesses and Guest-Physical Accesses" */
+static int format_apic_access(char *buffer, size_t size, u64 qualification)
+{
+	static const char *const types[16] = {
+		[0] = "read", [1] = "write", [2] = "fetch", [3] = "event delivery",
+		[10] = "guest-physical event delivery", [15] = "guest-physical access",
+	};
+	const char *type = types[qualification >> 12 & 15];
+
+	return snprintf(buffer, size, "APIC access, %s, offset %#x", type ? type : "reserved type",
+			(u32)qualification & 0xfff);
+}
+
+/* The MSR is in a register of L2, which the VMCS does not have. */
+static int format_msr(char *buffer, size_t size, u64 qualification)
+{
+	const struct vmx_guest *guest = vmx_current_guest();
+	const char *name = exit_reason_name(vmcs_read(VMCS_EXIT_REASON));
+
+	(void)qualification;
+	if (!guest)
+		return snprintf(buffer, size, "%s", name);
+	return snprintf(buffer, size, "%s %#x", name, (u32)guest->world.registers.cx);
+}
+
+static const struct {
+	u32 reason;
+	int (*format)(char *buffer, size_t size, u64 qualification);
+} formats[] = {
+	{ EXIT_EXCEPTION_OR_NMI, format_exception },
+	{ EXIT_TASK_SWITCH, format_task_switch },
+	{ EXIT_INVLPG, format_invlpg },
+	{ EXIT_CR_ACCESS, format_cr },
+	{ EXIT_MOV_DR, format_dr },
+	{ EXIT_IO, format_io },
+	{ EXIT_RDMSR, format_msr },
+	{ EXIT_WRMSR, format_msr },
+	{ EXIT_APIC_ACCESS, format_apic_access },
+	{ EXIT_EPT_VIOLATION, format_ept_violation },
+	{ EXIT_EPT_MISCONFIGURATION, format_ept_misconfiguration },
+};
+
 int vmx_exit_format(char *buffer, size_t size)
 {
 	u32 reason = vmcs_read(VMCS_EXIT_REASON);
-	u64 qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 
-	switch (reason) {
-	case EXIT_EXCEPTION_OR_NMI:
-		return format_exception(buffer, size, qualification);
-	case EXIT_IO:
-		return format_io(buffer, size, qualification);
-	case EXIT_CR_ACCESS:
-		return format_cr(buffer, size, qualification);
-	case EXIT_EPT_VIOLATION:
-		return format_ept_violation(buffer, size, qualification);
-	case EXIT_EPT_MISCONFIGURATION:
-		return snprintf(buffer, size, "EPT misconfiguration, gpa %#llx",
-				vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS));
-	default:
-		return vmx_reason_format(buffer, size, reason);
-	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(formats); i++)
+		if (formats[i].reason == reason)
+			return formats[i].format(buffer, size, vmcs_read(VMCS_EXIT_QUALIFICATION));
+	return vmx_reason_format(buffer, size, reason);
 }

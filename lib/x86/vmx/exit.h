@@ -7,8 +7,8 @@
 
 /*
  * Writes the exit of the current VMCS: "EPT violation, write, gpa 0x1000, gla 0x2000",
- * "exception #PF(0x2) at 0x1000", "I/O, OUT 0x80 size 1", "CPUID"; returns the length as
- * snprintf does.
+ * "exception #PF(0x2) at 0x1000", "I/O, OUT 0x80 size 1", "WRMSR 0x277", "MOV to DR7", "CPUID";
+ * returns the length as snprintf does.
  */
 int vmx_exit_format(char *buffer, size_t size);
 

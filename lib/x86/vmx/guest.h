@@ -9,9 +9,11 @@
 #ifndef LIB_X86_VMX_GUEST_H
 #define LIB_X86_VMX_GUEST_H
 
+#include "l2/invariants.h"
 #include "l2/l2.h"
 #include "vmx/guest_offsets.h"
 #include "vmx/vmx.h"
+#include "vmx/written.h"
 
 /* Linear addresses of L2_V8086's segments: those of the pages that hold its code and stack. */
 #define VMX_V8086_CODE	0x10000ul
@@ -45,12 +47,11 @@ struct vmx_guest {
 	struct tables ept;	     /* root NULL: EPT is off */
 	u16 vpid;		     /* that it was given */
 	struct vmx_result entry;     /* of the last VMLAUNCH or VMRESUME */
-	unsigned int runs;
+	struct l2_invariants invariants;
+	struct vmcs_written written;
+	unsigned int cpu; /* where it was current last */
+	bool has_run;	  /* since the last vmx_check_invariants() */
 	struct vmx_guest *next;
-
-	/* The first invariant that did not hold, and how many. */
-	unsigned int violations;
-	char expected[96], got[96];
 };
 
 /*
@@ -71,6 +72,7 @@ bool vmx_mode_ready(enum l2_mode mode);
 /* Makes a guest's VMCS current on this CPU; vmx_forget() clears it, to move it to another. */
 void vmx_current(struct vmx_guest *guest);
 void vmx_forget(struct vmx_guest *guest);
+struct vmx_guest *vmx_current_guest(void); /* the last that was made so; NULL before */
 
 /* Sets or clears a control in the current VMCS, without a look at what the CPU allows. */
 void vmx_set(u32 control);
@@ -107,7 +109,8 @@ void vmx_skip(void);
 
 /*
  * One check, "invariants", that fails if after an exit of any guest since the last call the
- * host's state was not what the VMCS says ("Loading Host State"). None if no guest has run.
+ * host's state was not what the VMCS says ("Loading Host State"), or the guest's none that there
+ * can be; or if control fields or host-state area of a guest are no longer what was written there.
  */
 void vmx_check_invariants(void);
 

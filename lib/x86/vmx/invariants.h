@@ -5,15 +5,15 @@
 
 #include "vmx/guest.h"
 
-/* What an exit loads from the host-state area, or sets. "Loading Host State" */
-struct vmx_host {
-	ulong cr0, cr3, cr4, dr7;
-	u64 efer, fs_base, gs_base, sysenter_cs, sysenter_esp, sysenter_eip, debugctl;
-	u16 es, cs, ss, ds, fs, gs, tr, ldtr;
+/* An exit sets the limits to 0xffff: L1's own, to be put right. */
+struct vmx_tables {
 	struct descriptor_pointer gdtr, idtr;
 };
 
-struct vmx_host vmx_host_now(void);
-void vmx_invariants_after(struct vmx_guest *guest, const struct vmx_host *before);
+/* After each exit, with the guest's VMCS current. */
+void vmx_invariants_after(struct vmx_guest *guest, const struct vmx_tables *before);
+
+/* After many: control fields and host-state area are as software has written them. */
+void vmx_invariants_of_fields(struct vmx_guest *guest);
 
 #endif

@@ -24,16 +24,16 @@ static void set_segment(unsigned int index, const struct l2_segment *from)
 /* Bits that VMX wants fixed; paging and protection are free in an unrestricted guest. */
 static u64 fixed_cr0(u64 cr0)
 {
-	u64 must = rdmsr(MSR_IA32_VMX_CR0_FIXED0);
+	u64 must = vmx_capabilities.cr0_fixed0;
 
 	if (!(cr0 & CR0_PG))
 		must &= ~(u64)(CR0_PG | CR0_PE);
-	return (cr0 | must) & rdmsr(MSR_IA32_VMX_CR0_FIXED1);
+	return (cr0 | must) & vmx_capabilities.cr0_fixed1;
 }
 
 static u64 fixed_cr4(u64 cr4)
 {
-	return (cr4 | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1);
+	return (cr4 | vmx_capabilities.cr4_fixed0) & vmx_capabilities.cr4_fixed1;
 }
 
 void vmcs_set_state(const struct l2_state *state)

@@ -4,6 +4,15 @@
 
 #define ID_SIZE 112
 
+/* The control that an entry was refused for, if it is one that the CPU does not allow at all. */
+static void append_refused(char *buffer, size_t size, size_t length)
+{
+	char text[64];
+
+	if (vmx_format_refused(text, sizeof(text)) && length < size)
+		snprintf(buffer + length, size - length, ": %s", text);
+}
+
 /* What the last run came to, in words; with_qualification: also the bare number. */
 static void format_seen(char *buffer, size_t size, const struct vmx_guest *guest,
 			bool with_qualification)
@@ -12,7 +21,9 @@ static void format_seen(char *buffer, size_t size, const struct vmx_guest *guest
 
 	if (!guest->world.exited) {
 		length = snprintf(buffer, size, "no entry: ");
-		vmx_result_format(buffer + length, size - length, guest->entry);
+		length += vmx_result_format(buffer + length, size - length, guest->entry);
+		if (guest->entry.value == VMX_FAIL_VALID_VALUE(VM_ERROR_ENTRY_INVALID_CONTROLS))
+			append_refused(buffer, size, length);
 		return;
 	}
 	length = vmx_exit_format(buffer, size);
@@ -29,6 +40,8 @@ bool vmx_report_exit(const char *file, unsigned int line, const struct vmx_guest
 	bool ok;
 
 	FORMAT_ID(name, id);
+	if (expected->has_fault)
+		return vmx_report_exception(file, line, guest, expected->fault, "%s", name);
 	length = vmx_reason_format(want, sizeof(want), expected->reason);
 	if (expected->has_qualification)
 		snprintf(want + length, sizeof(want) - length, ", qualification %#llx",
@@ -107,7 +120,7 @@ void vmx_test_run(const void *argument)
 		vmx_set(*control);
 	if (test->setup)
 		test->setup(guest);
-	for (; number < VMX_MAX_EXITS && (exit->reason || exit->has_qualification); exit++) {
+	for (; number < VMX_MAX_EXITS && !NO_MORE_EXITS(exit); exit++) {
 		if (!run_to(guest, test, exit, ++number))
 			goto out;
 		if (exit->then)

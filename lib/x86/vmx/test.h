@@ -26,6 +26,8 @@ struct vmx_exit {
 	u32 reason;
 	bool has_qualification; /* it is compared as well */
 	u64 qualification;
+	bool has_fault; /* of an exception's exit: the fault is compared, and nothing else */
+	struct fault fault;
 	/* Done before the guest goes on; if NULL, the instruction is skipped by its length. */
 	void (*then)(struct vmx_guest *guest);
 };
@@ -38,18 +40,16 @@ struct vmx_test {
 	const u32 *controls; /* set besides vmx_guest()'s; without one the subtest is skipped */
 	u64 feature;	     /* CPUID: likewise */
 	void (*setup)(struct vmx_guest *guest);
-	/* In order, up to the first of reason 0 without a qualification; then comes VMCALL. */
+	/* In order, up to the first of reason 0 that compares nothing more; then comes VMCALL. */
 	struct vmx_exit exits[VMX_MAX_EXITS];
 	bool no_vmcall; /* the last of exits is the end: the code does not go on */
 	void (*after)(struct vmx_guest *guest);
 };
 
 #define CONTROLS(...)	    ((const u32[]){ __VA_ARGS__, 0 })
-/* An exception's exit, whose reason is 0, in a list of exits: the fault is compared. */
-#define EXIT_EXCEPTION(...)                                                                        \
-	{                                                                                          \
-		.reason = EXIT_EXCEPTION_OR_NMI, .has_qualification = true, __VA_ARGS__            \
-	}
+/* An exception's exit in a list of exits: EXIT_EXCEPTION(FAULT_VALUE_EC(VECTOR_GP, 0)) */
+#define EXIT_EXCEPTION(value, ...) { .has_fault = true, .fault = { value }, __VA_ARGS__ }
+#define NO_MORE_EXITS(exit) (!(exit)->reason && !(exit)->has_qualification && !(exit)->has_fault)
 
 /*
  * The text is L2's code in the mode's code size: begin it with ".code16\n" or ".code32\n" where

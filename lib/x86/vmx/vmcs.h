@@ -16,7 +16,7 @@
 enum { VMCS_CONTROL, VMCS_READ_ONLY, VMCS_GUEST, VMCS_HOST };
 enum { VMCS_16BIT, VMCS_64BIT, VMCS_32BIT, VMCS_NATURAL };
 
-/* X(name, encoding) for every field. */
+/* X(name, encoding) for every field but the later ones. */
 #define VMCS_FIELDS(X)                                                                             \
 	X(VIRTUAL_PROCESSOR_IDENTIFIER, 0x0000)                                                    \
 	X(POSTED_INTERRUPT_NOTIFICATION_VECTOR, 0x0002)                                            \
@@ -75,7 +75,6 @@ enum { VMCS_16BIT, VMCS_64BIT, VMCS_32BIT, VMCS_NATURAL };
 	X(GUEST_PDPTE2, 0x280e)                                                                    \
 	X(GUEST_PDPTE3, 0x2810)                                                                    \
 	X(GUEST_IA32_BNDCFGS, 0x2812)                                                              \
-	X(GUEST_IA32_RTIT_CTL, 0x2814)                                                             \
 	X(GUEST_IA32_PKRS, 0x2818)                                                                 \
 	X(HOST_IA32_PAT, 0x2c00)                                                                   \
 	X(HOST_IA32_EFER, 0x2c02)                                                                  \
@@ -184,9 +183,29 @@ enum { VMCS_16BIT, VMCS_64BIT, VMCS_32BIT, VMCS_NATURAL };
 	X(HOST_SSP, 0x6c1a)                                                                        \
 	X(HOST_IA32_INTERRUPT_SSP_TABLE_ADDR, 0x6c1c)
 
+/* Those that no control of vmx/controls.h is about. */
+#define VMCS_LATER_FIELDS(X)                                                                       \
+	X(HLAT_PREFIX_SIZE, 0x0006)                                                                \
+	X(LAST_PID_POINTER_INDEX, 0x0008)                                                          \
+	X(GUEST_UINV, 0x0814)                                                                      \
+	X(TERTIARY_CONTROLS, 0x2034)                                                               \
+	X(ENCLV_EXITING_BITMAP, 0x2036)                                                            \
+	X(LOW_PASID_DIRECTORY_ADDRESS, 0x2038)                                                     \
+	X(HIGH_PASID_DIRECTORY_ADDRESS, 0x203a)                                                    \
+	X(SHARED_EPT_POINTER, 0x203c)                                                              \
+	X(PCONFIG_EXITING_BITMAP, 0x203e)                                                          \
+	X(HLATP, 0x2040)                                                                           \
+	X(PID_POINTER_TABLE_ADDRESS, 0x2042)                                                       \
+	X(SECONDARY_VM_EXIT_CONTROLS, 0x2044)                                                      \
+	X(IA32_SPEC_CTRL_MASK, 0x204a)                                                             \
+	X(IA32_SPEC_CTRL_SHADOW, 0x204c)                                                           \
+	X(GUEST_IA32_RTIT_CTL, 0x2814)                                                             \
+	X(GUEST_IA32_LBR_CTL, 0x2816)                                                              \
+	X(INSTRUCTION_TIMEOUT_CONTROL, 0x4024)
+
 enum vmcs_field {
 #define X(name, encoding) VMCS_##name = encoding,
-	VMCS_FIELDS(X)
+	VMCS_FIELDS(X) VMCS_LATER_FIELDS(X)
 #undef X
 };
 
@@ -197,8 +216,14 @@ struct vmcs_field_name {
 extern const struct vmcs_field_name vmcs_fields[];
 extern const unsigned int vmcs_field_count;
 
+/* Bits of a field; in a 32-bit mode those of natural width have 32. */
+u64 vmcs_field_mask(u32 field);
+
 /* "GUEST_CR0"; NULL for an encoding that is no field's. */
 const char *vmcs_field_name(u32 encoding);
+
+/* It is one of VMCS_LATER_FIELDS: whether the CPU has it, no capability tells that is read here. */
+bool vmcs_field_is_later(u32 encoding);
 
 /* X(name, basic reason) */
 #define EXIT_REASONS(X)                                                                            \
@@ -264,9 +289,22 @@ const char *vmcs_field_name(u32 encoding);
 	X(PML_FULL, 62)                                                                            \
 	X(XSAVES, 63)                                                                              \
 	X(XRSTORS, 64)                                                                             \
+	X(PCONFIG, 65)                                                                             \
 	X(SPP, 66)                                                                                 \
 	X(UMWAIT, 67)                                                                              \
-	X(TPAUSE, 68)
+	X(TPAUSE, 68)                                                                              \
+	X(LOADIWKEY, 69)                                                                           \
+	X(ENCLV, 70)                                                                               \
+	X(ENQCMD_PASID_TRANSLATION_FAILURE, 72)                                                    \
+	X(ENQCMDS_PASID_TRANSLATION_FAILURE, 73)                                                   \
+	X(BUS_LOCK, 74)                                                                            \
+	X(INSTRUCTION_TIMEOUT, 75)                                                                 \
+	X(SEAMCALL, 76)                                                                            \
+	X(TDCALL, 77)                                                                              \
+	X(RDMSRLIST, 78)                                                                           \
+	X(WRMSRLIST, 79)                                                                           \
+	X(URDMSR, 80)                                                                              \
+	X(UWRMSR, 81)
 
 enum exit_reason {
 #define X(name, reason) EXIT_##name = reason,
@@ -276,6 +314,11 @@ enum exit_reason {
 
 #define EXIT_REASON_BASIC    0xffffu
 #define EXIT_ENTRY_FAILURE   (1u << 31)
+/*
+ * Bits that are 0 here. 25 is of shadow stacks; 26 (bus locks), 27 (enclaves), 28 and 29 (SMM) are
+ * defined as well, but never come where L1 uses none of these.
+ */
+#define EXIT_REASON_RESERVED 0x7dff0000u
 
 /* Interruption information, of entries and exits: "Format of the ... Field". */
 #define INTERRUPTION_VALID	(1u << 31)
@@ -297,6 +340,7 @@ enum interruption_type {
 #define BLOCKING_BY_MOV_SS BIT(1)
 #define BLOCKING_BY_SMI	   BIT(2)
 #define BLOCKING_BY_NMI	   BIT(3)
+#define INTERRUPTIBILITY_DEFINED 0x1f /* with enclave interruption */
 
 /* GUEST_PENDING_DEBUG_EXCEPTIONS */
 #define PENDING_B0	 BIT(0)

@@ -9,6 +9,7 @@
 #include "report.h"
 #include "smp.h"
 #include "vmx/vmx.h"
+#include "vmx/written.h"
 
 static u32 *on_regions[MAX_CPUS];
 
@@ -49,7 +50,8 @@ static void must_succeed(struct vmx_result result, const char *what, u32 field)
 
 	if (!result.value)
 		return;
-	name = vmcs_field_name(field); /* a search */
+	/* Not before: each access to a field comes by here, and the name is searched for. */
+	name = vmcs_field_name(field);
 	vmx_result_format(text, sizeof(text), result);
 	crash("%s of field %#x (%s): %s", what, field, name ? name : "unknown", text);
 }
@@ -70,8 +72,12 @@ u64 vmcs_read(u32 field)
 	return value | (u64)high << 32;
 }
 
+unsigned int vmcs_writes;
+
 void vmcs_write(u32 field, u64 value)
 {
+	vmcs_writes++;
+	vmcs_note_write(field, value);
 	must_succeed(vmwrite(field, value), "VMWRITE", field);
 	if (is_split(field))
 		must_succeed(vmwrite(field | 1, value >> 32), "VMWRITE", field | 1);
@@ -81,7 +87,7 @@ void *vmx_region(void)
 {
 	u32 *region = page_alloc();
 
-	region[0] = rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION;
+	region[0] = vmx_capabilities.basic & VMX_BASIC_REVISION;
 	return region;
 }
 
@@ -93,6 +99,7 @@ u64 vmx_on_region(void)
 /* "Restrictions on VMX Operation", "Enabling and Entering VMX Operation" */
 static void enter(void *unused)
 {
+	const struct vmx_capabilities *can = &vmx_capabilities;
 	u64 feature_control;
 
 	apic_enable();
@@ -100,8 +107,8 @@ static void enter(void *unused)
 	    !(feature_control & FEATURE_CONTROL_LOCK))
 		wrmsr(MSR_IA32_FEATURE_CONTROL,
 		      feature_control | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
-	write_cr0((read_cr0() | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) & rdmsr(MSR_IA32_VMX_CR0_FIXED1));
-	write_cr4((read_cr4() | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	write_cr0((read_cr0() | can->cr0_fixed0) & can->cr0_fixed1);
+	write_cr4((read_cr4() | can->cr4_fixed0) & can->cr4_fixed1);
 	if (vmxon(vmx_on_region()).value)
 		crash("VMXON fails on CPU %u", cpu_index());
 }
@@ -123,6 +130,7 @@ bool vmx_ready(void)
 		subtest_skip("VMX is switched off (IA32_FEATURE_CONTROL)");
 		return false;
 	}
+	vmx_read_capabilities();
 	for (unsigned int i = 0; i < cpu_count(); i++)
 		on_regions[i] = vmx_region();
 	on_all_cpus(enter, NULL);

@@ -108,6 +108,7 @@ static inline struct vmx_result invvpid(ulong type, const struct invvpid_descrip
 /* Fields of the current VMCS, 64-bit ones by two accesses in 32-bit modes; a failure is a crash. */
 u64 vmcs_read(u32 field);
 void vmcs_write(u32 field, u64 value);
+extern unsigned int vmcs_writes; /* how many there were */
 
 /*
  * True if this CPU has VMX and IA32_FEATURE_CONTROL allows it; else skips the subtest, which then

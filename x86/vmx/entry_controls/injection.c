@@ -108,7 +108,7 @@ static void test_other_event(void)
 
 	if (!vmx_allows(VMX_PRIMARY_MONITOR_TRAP_FLAG))
 		must_not_inject(guest, event(TYPE_OTHER_EVENT, 0), "vector", 0);
-	if (rdmsr(MSR_IA32_VMX_BASIC) & BASIC_NESTED_EXCEPTION)
+	if (vmx_capabilities.basic & BASIC_NESTED_EXCEPTION)
 		return; /* FRED: vectors 1 and 2 are SYSCALL and SYSENTER */
 	for (unsigned int vector = 1; vector < 256; vector <<= 1)
 		must_not_inject(guest, event(TYPE_OTHER_EVENT, vector), "vector", vector);
@@ -120,7 +120,7 @@ ENTRY_SUBTEST("other-event", test_other_event);
 static void test_exceptions(void)
 {
 	struct vmx_guest *guest = event_guest(L2_PAE);
-	bool is_free = rdmsr(MSR_IA32_VMX_BASIC) & BASIC_ERROR_CODE_FREE;
+	bool is_free = vmx_capabilities.basic & BASIC_ERROR_CODE_FREE;
 
 	for (unsigned int vector = 0; vector < 32; vector++) {
 		u32 other = exception(vector) ^ INTERRUPTION_ERROR_CODE;
@@ -197,7 +197,7 @@ static void test_reserved(void)
 	struct vmx_guest *guest = event_guest(L2_PAE);
 	u32 reserved = 0x7ffff000;
 
-	if (rdmsr(MSR_IA32_VMX_BASIC) & BASIC_NESTED_EXCEPTION)
+	if (vmx_capabilities.basic & BASIC_NESTED_EXCEPTION)
 		reserved &= ~BIT(13);
 	for (unsigned int bit = 12; bit < 31; bit++)
 		if (reserved & BIT(bit))
@@ -245,7 +245,7 @@ static void test_length(void)
 		prefix_push("%s", rows[i].id);
 		for (u32 length = 0; length < 16; length++) {
 			vmcs_write(VMCS_VM_ENTRY_INSTRUCTION_LENGTH, length);
-			if (length || rdmsr(MSR_IA32_VMX_MISC) & MISC_LENGTH_0)
+			if (length || vmx_capabilities.misc & MISC_LENGTH_0)
 				must_inject(guest, information, "length", length);
 			else
 				must_not_inject(guest, information, "length", length);

@@ -115,8 +115,10 @@ static const struct later_word {
 	u32 activated_by; /* of which word, and bit */
 	u32 msr, field;
 } later_words[] = {
-	{ "tertiary", VMX_CONTROL(WORD_PRIMARY, 17), 0x492, 0x2034 },
-	{ "secondary-exit", VMX_CONTROL(WORD_EXIT, 31), 0x493, 0x2044 },
+	{ "tertiary", VMX_PRIMARY_TERTIARY_CONTROLS, MSR_IA32_VMX_PROCBASED3,
+	  VMCS_TERTIARY_CONTROLS },
+	{ "secondary-exit", VMX_EXIT_SECONDARY_CONTROLS, MSR_IA32_VMX_EXIT2,
+	  VMCS_SECONDARY_VM_EXIT_CONTROLS },
 };
 
 static void test_later_word(const void *argument)

@@ -6,7 +6,7 @@
 static void test_cr3_targets(void)
 {
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
-	unsigned int most = rdmsr(MSR_IA32_VMX_MISC) >> 16 & 0x1ff;
+	unsigned int most = vmx_capabilities.misc >> 16 & 0x1ff;
 
 	for (unsigned int count = 0; count <= most; count++)
 		must_enter_with(guest, VMCS_CR3_TARGET_COUNT, count, "count-%u", count);
@@ -158,7 +158,7 @@ static void test_ept_pointer(void)
 	guest = entry_guest(L2_NATIVE);
 	must_enter_with(guest, VMCS_EPT_POINTER, ~0ull, "off");
 	vmx_ept(guest);
-	capabilities = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
+	capabilities = vmx_capabilities.ept_vpid;
 	pointer = vmcs_read(VMCS_EPT_POINTER);
 	for (u64 type = 0; type < 8; type++) {
 		u64 value = (pointer & ~7ull) | type;
@@ -202,7 +202,7 @@ static void test_vm_functions(void)
 		return;
 	guest = entry_guest(L2_NATIVE);
 	must_enter_with(guest, VMCS_VM_FUNCTION_CONTROLS, ~0ull, "off");
-	allowed = rdmsr(MSR_IA32_VMX_VMFUNC);
+	allowed = vmx_capabilities.vmfunc;
 	vmx_set(VMX_SECONDARY_VM_FUNCTIONS);
 	vmcs_write(VMCS_VM_FUNCTION_CONTROLS, 0);
 	must_enter(guest, "none");

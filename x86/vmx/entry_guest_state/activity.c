@@ -32,7 +32,7 @@ static struct vmx_guest *event_guest(u32 information)
 
 static bool has_state(u32 activity)
 {
-	return activity == ACTIVITY_ACTIVE || rdmsr(MSR_IA32_VMX_MISC) >> (5 + activity) & 1;
+	return activity == ACTIVITY_ACTIVE || vmx_capabilities.misc >> (5 + activity) & 1;
 }
 
 /* What does not exist, and what the CPU has not. */

@@ -130,7 +130,7 @@ static void test_cr0(void)
 	u64 cr0 = vmcs_read(VMCS_GUEST_CR0);
 
 	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_CR0,
-			 rdmsr(MSR_IA32_VMX_CR0_FIXED0) | ~rdmsr(MSR_IA32_VMX_CR0_FIXED1), "fixed");
+			 vmx_capabilities.cr0_fixed0 | ~vmx_capabilities.cr0_fixed1, "fixed");
 	for (unsigned int i = 0; i < ARRAY_SIZE(cr0_bits); i++)
 		must_enter_with(guest, VMCS_GUEST_CR0, cr0 ^ cr0_bits[i].bit, "legal.%s",
 				cr0_bits[i].id);
@@ -156,8 +156,8 @@ static void test_cr0_unrestricted(void)
 	must_refuse(guest, BY_GUEST_STATE, VMCS_GUEST_CR0, (cr0 & ~(u64)CR0_PE) | CR0_PG,
 		    "paging-without-pe");
 	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_CR0,
-			 (rdmsr(MSR_IA32_VMX_CR0_FIXED0) & ~UNRESTRICTED_CR0) |
-			     ~rdmsr(MSR_IA32_VMX_CR0_FIXED1),
+			 (vmx_capabilities.cr0_fixed0 & ~UNRESTRICTED_CR0) |
+			     ~vmx_capabilities.cr0_fixed1,
 			 "fixed");
 }
 
@@ -166,10 +166,10 @@ ENTRY_SUBTEST("cr0-unrestricted", test_cr0_unrestricted);
 static void test_cr4(void)
 {
 	struct vmx_guest *guest = entry_guest(L2_PAE);
-	u64 cr4 = vmcs_read(VMCS_GUEST_CR4), fixed1 = rdmsr(MSR_IA32_VMX_CR4_FIXED1);
+	u64 cr4 = vmcs_read(VMCS_GUEST_CR4), fixed1 = vmx_capabilities.cr4_fixed1;
 
 	must_refuse_bits(guest, BY_GUEST_STATE, VMCS_GUEST_CR4,
-			 rdmsr(MSR_IA32_VMX_CR4_FIXED0) | ~fixed1, "fixed");
+			 vmx_capabilities.cr4_fixed0 | ~fixed1, "fixed");
 	/* SMEP and SMAP do not hinder this guest: neither is its code in ring 3, nor does it load.
 	 */
 	for (unsigned int i = 0; i < ARRAY_SIZE(cr4_bits); i++) {
@@ -193,7 +193,7 @@ static void test_pcide(void)
 {
 	struct vmx_guest *guest = entry_guest(L2_PAE);
 
-	if (!(rdmsr(MSR_IA32_VMX_CR4_FIXED1) & CR4_PCIDE)) {
+	if (!(vmx_capabilities.cr4_fixed1 & CR4_PCIDE)) {
 		subtest_skip("the CPU has no PCIDs");
 		return;
 	}
@@ -217,7 +217,7 @@ static void test_cr4_cet(void)
 	struct vmx_guest *guest = entry_guest(L2_PAE);
 	u64 cr4 = vmcs_read(VMCS_GUEST_CR4), cr0 = vmcs_read(VMCS_GUEST_CR0);
 
-	if (!(rdmsr(MSR_IA32_VMX_CR4_FIXED1) & CR4_CET)) {
+	if (!(vmx_capabilities.cr4_fixed1 & CR4_CET)) {
 		subtest_skip("the CPU has no CET");
 		return;
 	}

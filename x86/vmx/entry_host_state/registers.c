@@ -22,7 +22,7 @@ static void test_cr0(void)
 	ulong cr0 = read_cr0();
 
 	must_refuse_bits(guest, BY_HOST_STATE, VMCS_HOST_CR0,
-			 rdmsr(MSR_IA32_VMX_CR0_FIXED0) | ~rdmsr(MSR_IA32_VMX_CR0_FIXED1), "fixed");
+			 vmx_capabilities.cr0_fixed0 | ~vmx_capabilities.cr0_fixed1, "fixed");
 	for (unsigned int i = 0; i < ARRAY_SIZE(legal); i++) {
 		write_cr0(cr0 ^ legal[i].bit);
 		must_enter_with(guest, VMCS_HOST_CR0, cr0 ^ legal[i].bit, "legal.%s", legal[i].id);
@@ -45,9 +45,9 @@ static void test_cr4(void)
 	ulong cr4 = read_cr4();
 
 	must_refuse_bits(guest, BY_HOST_STATE, VMCS_HOST_CR4,
-			 rdmsr(MSR_IA32_VMX_CR4_FIXED0) | ~rdmsr(MSR_IA32_VMX_CR4_FIXED1), "fixed");
+			 vmx_capabilities.cr4_fixed0 | ~vmx_capabilities.cr4_fixed1, "fixed");
 	for (unsigned int i = 0; i < ARRAY_SIZE(legal); i++) {
-		if (~rdmsr(MSR_IA32_VMX_CR4_FIXED1) & legal[i].bit) {
+		if (~vmx_capabilities.cr4_fixed1 & legal[i].bit) {
 			check_skip("the CPU has no such bit", "legal.%s", legal[i].id);
 			continue;
 		}
@@ -201,7 +201,7 @@ static void test_cr4_cet(void)
 	struct vmx_guest *guest = entry_guest(L2_NATIVE);
 	ulong cr4 = read_cr4(), cr0 = read_cr0();
 
-	if (!(rdmsr(MSR_IA32_VMX_CR4_FIXED1) & CR4_CET)) {
+	if (!(vmx_capabilities.cr4_fixed1 & CR4_CET)) {
 		subtest_skip("the CPU has no CET");
 		return;
 	}

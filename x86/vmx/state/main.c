@@ -13,6 +13,8 @@
  *	msrs.c		MSRs that controls load and save
  *	segments.c	segment registers, usable and not
  *	modes.c		L2 in each mode, changes of mode by L2 and by L1, the host's address space
+ *	host.c		what an exit loads of the host-state area, of other values than L1 has
+ *	fpu.c		registers of FPU, SSE, AVX, which neither entry nor exit switches
  *	shadow.c	VMREAD and VMWRITE in L2, and their bitmaps
  *
  * SDM volume 3C, "Loading Guest State", "Saving Guest State", "Loading Host State".

@@ -14,6 +14,8 @@
 #include "state.h"
 
 #define MSR_IA32_BNDCFGS	  0xd90
+#define MSR_IA32_S_CET		  0x6a2
+#define MSR_IA32_INT_SSP_TABLE	  0x6a8
 #define DEBUGCTL_BTF		  BIT(1)
 
 /* IA32_PAT with write-back first, as tables here have it. */
@@ -28,16 +30,23 @@ static const struct msr_row {
 	u32 load, save, host;		     /* controls; 0: there is none */
 	u64 of_l1, of_guest, of_l2, of_host; /* values; with `change`, bits to change in L1's */
 	bool change;
+	bool always_saved; /* by a CPU that has the controls, whatever they are */
 } rows[] = {
 	{ "pat", MSR_IA32_PAT, VMCS_GUEST_IA32_PAT, VMCS_HOST_IA32_PAT, VMX_ENTRY_LOAD_PAT,
-	  VMX_EXIT_SAVE_PAT, VMX_EXIT_LOAD_PAT, PAT(4), PAT(1), PAT(5), PAT(7), false },
+	  VMX_EXIT_SAVE_PAT, VMX_EXIT_LOAD_PAT, PAT(4), PAT(1), PAT(5), PAT(7), false, false },
 	{ "efer", MSR_EFER, VMCS_GUEST_IA32_EFER, VMCS_HOST_IA32_EFER, VMX_ENTRY_LOAD_EFER,
-	  VMX_EXIT_SAVE_EFER, VMX_EXIT_LOAD_EFER, 0, EFER_SCE, 0, EFER_SCE, true },
+	  VMX_EXIT_SAVE_EFER, VMX_EXIT_LOAD_EFER, 0, EFER_SCE, 0, EFER_SCE, true, false },
 	{ "perf_global_ctrl", MSR_IA32_PERF_GLOBAL_CTRL, VMCS_GUEST_IA32_PERF_GLOBAL_CTRL,
 	  VMCS_HOST_IA32_PERF_GLOBAL_CTRL, VMX_ENTRY_LOAD_PERF_GLOBAL_CTRL, 0,
-	  VMX_EXIT_LOAD_PERF_GLOBAL_CTRL, 0, 1, 2, 3, false },
+	  VMX_EXIT_LOAD_PERF_GLOBAL_CTRL, 0, 1, 2, 3, false, false },
 	{ "bndcfgs", MSR_IA32_BNDCFGS, VMCS_GUEST_IA32_BNDCFGS, 0, VMX_ENTRY_LOAD_BNDCFGS, 0,
-	  VMX_EXIT_CLEAR_BNDCFGS, 0x1000, 0x2001, 0x3001, 0, false },
+	  VMX_EXIT_CLEAR_BNDCFGS, 0x1000, 0x2001, 0x3001, 0, false, true },
+	/* With CR4.CET 0 nothing of it is in force. */
+	{ "s-cet", MSR_IA32_S_CET, VMCS_GUEST_IA32_S_CET, VMCS_HOST_IA32_S_CET, VMX_ENTRY_LOAD_CET,
+	  0, VMX_EXIT_LOAD_CET, 0x1000, 0x2010, 0x3400, 0x4008, false, true },
+	{ "table", MSR_IA32_INT_SSP_TABLE, VMCS_GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR,
+	  VMCS_HOST_IA32_INTERRUPT_SSP_TABLE_ADDR, VMX_ENTRY_LOAD_CET, 0, VMX_EXIT_LOAD_CET, 0x1000,
+	  0x2000, 0x3000, 0x4000, false, true },
 };
 
 static const struct msr_row *row;
@@ -84,15 +93,11 @@ static void test_combination(unsigned int controls, u64 original)
 	vmx_run(guest);
 	after = rdmsr(row->msr);
 	wrmsr(row->msr, original);
-	/* It takes it that an exit leaves EFER as it was; that is judged here. */
-	if (row->msr == MSR_EFER)
-		guest->violations = 0;
 	field = vmcs_read(row->guest_field);
 	check_exit(guest, EXIT_VMCALL, "exit");
 	check_equal(seen, controls & LOAD ? loaded : l1, "loaded");
-	/* A CPU with the controls of IA32_BNDCFGS always saves it. "Saving Control Registers, ..."
-	 */
-	if (row->msr == MSR_IA32_BNDCFGS)
+	/* "Saving Control Registers, Debug Registers, and MSRs" */
+	if (row->always_saved)
 		check_equal(field, l2_value, "saved");
 	else
 		check_equal(field, controls & SAVE ? l2_value : loaded, "saved");
@@ -145,6 +150,54 @@ static void test_bndcfgs(void)
 	test_msr(3);
 }
 VMX_SUBTEST("bndcfgs", test_bndcfgs);
+
+/*
+ * SSP cannot be read where shadow stacks are off, but an exit saves it: what an entry has loaded,
+ * or what L1 has, which is what the exit before has loaded. "Saving RIP, RSP, RFLAGS, and SSP"
+ */
+L2_CODE(code_exit, "vmcall");
+
+static void test_ssp(void)
+{
+	static const struct {
+		const char *name;
+		bool load;
+		u64 field, host, saved;
+	} runs[] = {
+		{ "load", true, 0x1000, 0x2000, 0x1000 },
+		{ "no-load", false, 0x3000, 0x4000, 0x2000 },
+		{ "no-load-again", false, 0x3000, 0, 0x4000 },
+	};
+	struct vmx_guest *guest = vmx_guest(L2_NATIVE, code_exit);
+
+	vmx_set(VMX_EXIT_LOAD_CET);
+	vmcs_write(VMCS_GUEST_IA32_S_CET, 0);
+	vmcs_write(VMCS_GUEST_IA32_INTERRUPT_SSP_TABLE_ADDR, 0);
+	vmcs_write(VMCS_HOST_IA32_S_CET, 0);
+	vmcs_write(VMCS_HOST_IA32_INTERRUPT_SSP_TABLE_ADDR, 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(runs); i++) {
+		(runs[i].load ? vmx_set : vmx_clear)(VMX_ENTRY_LOAD_CET);
+		vmcs_write(VMCS_GUEST_SSP, runs[i].field);
+		vmcs_write(VMCS_HOST_SSP, runs[i].host);
+		vmcs_write(VMCS_GUEST_RIP, (ulong)code_exit);
+		vmx_run(guest);
+		check_exit(guest, EXIT_VMCALL, "ssp.%s.exit", runs[i].name);
+		check_equal(vmcs_read(VMCS_GUEST_SSP), runs[i].saved, "ssp.%s.saved", runs[i].name);
+	}
+}
+
+static void test_cet(void)
+{
+	if (!vmx_needs(VMX_ENTRY_LOAD_CET) || !vmx_needs(VMX_EXIT_LOAD_CET))
+		return;
+	for (unsigned int index = 4; index < ARRAY_SIZE(rows); index++) {
+		prefix_push("%s", rows[index].name);
+		test_msr(index);
+		prefix_pop();
+	}
+	test_ssp();
+}
+VMX_SUBTEST("cet", test_cet);
 
 /* IA32_DEBUGCTL: loaded and saved by the controls of DR7, and 0 in L1 after every exit. */
 static void look_at_debugctl(void)

@@ -140,6 +140,16 @@ static void test_switched(void)
 }
 VMX_SUBTEST("registers", test_switched);
 
+/* The limit that was loaded is in force: a descriptor beyond it is not there. */
+static void cut_gdt(struct vmx_guest *guest)
+{
+	(void)guest;
+	vmcs_write(VMCS_GUEST_GDTR_LIMIT, KERNEL_DS - 1);
+}
+
+VMX_TEST("gdtr_limit", "mov $" STRINGIFY(KERNEL_DS) ", %eax\n mov %eax, %es", .setup = cut_gdt,
+	 .exits = { EXIT_EXCEPTION(FAULT_VALUE_EC(VECTOR_GP, KERNEL_DS)) }, .no_vmcall = true);
+
 /* CD, NW and ET are not loaded from the field: L2 has them as L1. An exit saves what they are. */
 static void look_at_cr0(void)
 {

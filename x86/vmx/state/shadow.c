@@ -48,7 +48,7 @@ static bool make(void)
 }
 
 /* A VMREAD or VMWRITE in L2, of a field; all bits of the bitmaps are clear. */
-static void prepare(const void *code, u32 field, u32 value)
+static void prepare(const void *code, u32 field, ulong value)
 {
 	vmx_guest_again(shadow.guest, L2_NATIVE, code);
 	memset(shadow.read_bitmap, 0, PAGE_SIZE);
@@ -93,26 +93,34 @@ static struct vmx_result result_of_l2(void)
 static const struct {
 	const char *name;
 	u32 field;
-	u32 mask; /* of the field's width */
 } fields[] = {
-	{ "guest_cs_selector", VMCS_GUEST_CS_SELECTOR, 0xffff },
-	{ "host_tr_selector", VMCS_HOST_TR_SELECTOR, 0xffff },
-	{ "tsc_offset", VMCS_TSC_OFFSET, 0xffffffff },
-	{ "tsc_offset-high", VMCS_TSC_OFFSET | 1, 0xffffffff },
-	{ "vmcs_link_pointer", VMCS_VMCS_LINK_POINTER, 0xffffffff },
-	{ "exception_bitmap", VMCS_EXCEPTION_BITMAP, 0xffffffff },
-	{ "guest_interruptibility", VMCS_GUEST_INTERRUPTIBILITY_STATE, 0xffffffff },
-	{ "cr0_read_shadow", VMCS_CR0_READ_SHADOW, 0xffffffff },
-	{ "guest_rip", VMCS_GUEST_RIP, 0xffffffff },
-	{ "host_rip", VMCS_HOST_RIP, 0xffffffff },
+	{ "guest_cs_selector", VMCS_GUEST_CS_SELECTOR },
+	{ "host_tr_selector", VMCS_HOST_TR_SELECTOR },
+	{ "tsc_offset", VMCS_TSC_OFFSET },
+	{ "tsc_offset-high", VMCS_TSC_OFFSET | 1 },
+	{ "vmcs_link_pointer", VMCS_VMCS_LINK_POINTER },
+	{ "exception_bitmap", VMCS_EXCEPTION_BITMAP },
+	{ "vmcs_link_pointer-high", VMCS_VMCS_LINK_POINTER | 1 },
+	{ "guest_interruptibility", VMCS_GUEST_INTERRUPTIBILITY_STATE },
+	{ "cr0_read_shadow", VMCS_CR0_READ_SHADOW },
+	{ "guest_rip", VMCS_GUEST_RIP },
+	{ "host_rip", VMCS_HOST_RIP },
 };
+
+/* A high half has 32 bits; the low half is what a register of 32 bits holds of a field. */
+static ulong mask_of(u32 encoding)
+{
+	return encoding & 1 ? 0xffffffff : vmcs_field_mask(encoding);
+}
 
 static void test_access(void)
 {
 	if (!make())
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
-		ulong value = 0x12345678 & fields[i].mask;
+		ulong mask = mask_of(fields[i].field);
+		ulong value = (ulong)0x9abcdef012345678ull & mask;
+		ulong other = (ulong)0x713579bd7bcdef01ull;
 
 		prefix_push("%s", fields[i].name);
 		prepare(code_vmread, fields[i].field, UNTOUCHED);
@@ -122,12 +130,11 @@ static void test_access(void)
 		check_vmx(result_of_l2(), VMX_SUCCEED, "read.result");
 		check_equal(shadow.guest->world.registers.ax, value, "read.value");
 
-		prepare(code_vmwrite, fields[i].field, 0x7bcdef01);
+		prepare(code_vmwrite, fields[i].field, other);
 		vmx_run(shadow.guest);
 		check_exit(shadow.guest, EXIT_VMCALL, "write.exit");
 		check_vmx(result_of_l2(), VMX_SUCCEED, "write.result");
-		check_equal((u32)shadow_access(fields[i].field, NULL), 0x7bcdef01 & fields[i].mask,
-			    "write.value");
+		check_equal(shadow_access(fields[i].field, NULL), other & mask, "write.value");
 		prefix_pop();
 	}
 }
@@ -168,6 +175,33 @@ static void test_bitmaps(void)
 }
 VMX_SUBTEST("shadow_bitmaps", test_bitmaps);
 
+/* The exit comes before the privilege: in ring 3 a bit that is clear leaves #GP(0). "VMREAD" */
+static void test_ring3(void)
+{
+	if (!make())
+		return;
+	for (unsigned int write = 0; write < 2; write++) {
+		const void *code = write ? code_vmwrite : code_vmread;
+
+		prefix_push("%s", write ? "write" : "read");
+		prepare(code, VMCS_GUEST_RIP, UNTOUCHED);
+		vmx_enter_ring3(shadow.guest);
+		vmx_run(shadow.guest);
+		check_exception(shadow.guest, FAULT_GP(0), "clear");
+		check_equal(vmx_rip(), (ulong)code, "clear.ip");
+
+		prepare(code, VMCS_GUEST_RIP, UNTOUCHED);
+		vmx_enter_ring3(shadow.guest);
+		(write ? shadow.write_bitmap : shadow.read_bitmap)[VMCS_GUEST_RIP / 8] =
+		    1 << VMCS_GUEST_RIP % 8;
+		vmx_run(shadow.guest);
+		check_exit(shadow.guest, write ? EXIT_VMWRITE : EXIT_VMREAD, "set");
+		check_equal((u32)shadow.guest->world.registers.ax, UNTOUCHED, "value");
+		prefix_pop();
+	}
+}
+VMX_SUBTEST("shadow_ring3", test_ring3);
+
 /* Bits 31:15 of the operand: any that is set makes an exit, whatever the bitmaps say. */
 static void test_beyond(void)
 {
@@ -190,7 +224,7 @@ VMX_SUBTEST("shadow_beyond", test_beyond);
 static void test_failures(void)
 {
 	bool any = vmx_allows(VMX_SECONDARY_VMCS_SHADOWING) &&
-		   rdmsr(MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_READ_ONLY;
+		   vmx_capabilities.misc & VMX_MISC_VMWRITE_READ_ONLY;
 
 	if (!make())
 		return;
