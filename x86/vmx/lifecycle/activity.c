@@ -104,6 +104,21 @@ static void send_startup(void)
 	apic_icr_write(cpus[1]->apic_id, APIC_DELIVERY_STARTUP | APIC_ASSERT | STARTUP_VECTOR);
 }
 
+/*
+ * A STARTUP IPI is discarded by a CPU that does not wait yet, as a virtual one may that shares a
+ * CPU with the one that sends: once more, then.
+ */
+static bool exits(bool by_startup)
+{
+	for (unsigned int i = 0; i < 50; i++) {
+		if (WAIT_UNTIL(waiter.finished, WAIT_US / 50))
+			return true;
+		if (by_startup)
+			send_startup();
+	}
+	return false;
+}
+
 static void test_waiting(void)
 {
 	if (!start_waiter(ACTIVITY_WAIT_FOR_SIPI))
@@ -119,8 +134,10 @@ static void test_waiting(void)
 	check_equal(waiter.finished, 0, "nmi-ignored");
 	check_equal(waiter.nmis, 0, "nmi-pending");
 	send_startup();
-	if (!check(WAIT_UNTIL(waiter.finished, WAIT_US), "exits"))
+	if (!check(exits(true), "exits")) {
+		restart_target();
 		return;
+	}
 	smp_wait(1);
 	check_equal(waiter.reason, EXIT_STARTUP_IPI, "reason");
 	check_equal(waiter.qualification, STARTUP_VECTOR, "qualification");
@@ -222,8 +239,10 @@ static void test_arrival(const void *argument)
 		send(waits ? APIC_DELIVERY_STARTUP : APIC_DELIVERY_NMI);
 		reason = waits ? EXIT_STARTUP_IPI : EXIT_EXCEPTION_OR_NMI;
 	}
-	if (!check(WAIT_UNTIL(waiter.finished, WAIT_US), "exits"))
+	if (!check(exits(reason == EXIT_STARTUP_IPI), "exits")) {
+		restart_target();
 		return;
+	}
 	check_equal(waiter.reason, reason, "reason");
 	check_equal(waiter.qualification, waits ? STARTUP_VECTOR : 0, "qualification");
 	check_equal(waiter.saved_activity, a->activity, "saved-activity");
