@@ -44,6 +44,9 @@ unsigned int frame_pick(unsigned int n);
 /* What a frame holds: its tag in several places, code that returns it, a word for each CPU. */
 u32 frame_tag(unsigned int frame);
 unsigned int frame_of_tag(u32 tag);
+
+/* What a read makes of a page whose first and last tag are two. */
+#define TAG_TORN 1u
 #define FRAME_MIDDLE	0x400
 #define FRAME_CODE	0x800
 #define FRAME_LAST	(PAGE_SIZE - 4)
