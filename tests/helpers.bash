@@ -10,7 +10,7 @@ SRCDIR=${BATS_TEST_DIRNAME%/tests}
 setup_stand_in()
 {
 	setup_folders
-	SUITE_BUILD=$BUILD_DIR
+	SUITE_BUILD=${SUITE_BUILD:-$BUILD_DIR}
 	export BUILD_DIR=$BATS_TEST_TMPDIR/build
 	# To take the tree's own configuration apart costs more than most tests.
 	mkdir -p "$BUILD_DIR"
