@@ -13,6 +13,7 @@
 #define LIB_REPORT_H
 
 #include "fault.h"
+#include "printf.h"
 #include "types.h"
 
 #if __has_attribute(no_reorder)
@@ -112,5 +113,15 @@ const char *report_last_check(void);
 
 /* Runs the selected subtests and prints the result stream up to END. */
 void report_run(void);
+
+/* For functions of a test that report, and whose last arguments are an id: the id as text. */
+#define FORMAT_ID(buffer, id)                                                                      \
+	do {                                                                                       \
+		va_list list_;                                                                     \
+                                                                                                   \
+		va_start(list_, id);                                                               \
+		vsnprintf(buffer, sizeof(buffer), id, list_);                                      \
+		va_end(list_);                                                                     \
+	} while (0)
 
 #endif

@@ -264,15 +264,6 @@ static bool report_log(const char *file, unsigned int line, const struct sightin
 	return report_text(file, line, false, expected, got, "%s", id);
 }
 
-#define FORMAT_ID(buffer, id)                                                                      \
-	do {                                                                                       \
-		va_list list_;                                                                     \
-                                                                                                   \
-		va_start(list_, id);                                                               \
-		vsnprintf(buffer, sizeof(buffer), id, list_);                                      \
-		va_end(list_);                                                                     \
-	} while (0)
-
 bool report_sightings(const char *file, unsigned int line, const struct sightings *log,
 		      const char *id, ...)
 {

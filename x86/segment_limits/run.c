@@ -191,11 +191,8 @@ bool check_runs(const struct context *start, bool runs[WAYS], const char *id, ..
 	static struct outcome outcome;
 	bool any = false;
 	char name[48];
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	for_each_way(way) {
 		run_way(way, start, &outcome);
 		memory_restore();

@@ -136,11 +136,8 @@ bool svm_report_event(const char *file, unsigned int line, const struct svm_even
 	struct fault fault = svm_fault(events->guest);
 	char want[128], got[128], name[112];
 	struct l2_event event;
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	format_expected(want, sizeof(want), events, vector, error_code);
 	if (fault_raised(fault)) {
 		snprintf(got, sizeof(got), "%pe at VMRUN", &fault);

@@ -29,11 +29,8 @@ bool svm_report_exit(const char *file, unsigned int line, const struct svm_guest
 	bool ok = !fault_raised(fault) && exit_equal(expected, control);
 	char want[80], got[128], name[112];
 	size_t length;
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	format_expected(want, sizeof(want), expected);
 	if (fault_raised(fault)) {
 		snprintf(got, sizeof(got), "%pe at VMRUN", &fault);

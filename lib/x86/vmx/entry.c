@@ -4,7 +4,6 @@
 #include "printf.h"
 #include "string.h"
 #include "vmx/entry.h"
-#include "vmx/format_id.h"
 
 #define MAX_FIELDS 128
 #define ID_SIZE	   80

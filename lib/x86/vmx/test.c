@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "vmx/format_id.h"
 #include "vmx/test.h"
 
 #define ID_SIZE 112

@@ -41,11 +41,8 @@ static void run(struct svm_guest *guest, const char *id)
 void must_run(struct svm_guest *guest, const char *id, ...)
 {
 	char name[64];
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	run(guest, name);
 }
 
@@ -57,11 +54,8 @@ bool is_refused(struct svm_guest *guest, const char *id, ...)
 {
 	struct vmcb_control *control = &guest->vmcb->control;
 	char name[64];
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	if (!fault_raised(svm_fault(guest)) && (u32)control->exitcode == (u32)VMEXIT_INVALID)
 		control->exitcode = VMEXIT_INVALID;
 	return check_exit(guest, VMEXIT_INVALID, "%s", name);
@@ -73,12 +67,9 @@ static struct vmcb unchanged;
 void must_refuse(struct svm_guest *guest, struct field field, u64 value, const char *id, ...)
 {
 	char name[64];
-	va_list list;
 
 	unchanged = *guest->vmcb;
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	counter = 0;
 	field_set(guest->vmcb, field, value);
 	svm_run(guest);

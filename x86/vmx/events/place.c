@@ -153,11 +153,8 @@ bool check_event_from(const char *file, unsigned int line, struct events *events
 	};
 	struct l2_event event;
 	char want[144], got[144], name[96];
-	va_list list;
 
-	va_start(list, id);
-	vsnprintf(name, sizeof(name), id, list);
-	va_end(list);
+	FORMAT_ID(name, id);
 	format_event(want, sizeof(want), &expected);
 	if (!events->guest->world.exited)
 		vmx_result_format(got, sizeof(got), events->guest->entry);
