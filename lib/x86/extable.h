@@ -63,6 +63,12 @@ struct extable_entry {
 		fault_of_;                                                                         \
 	})
 
+/* NMIs are blocked from one's delivery, or its VM exit, until an IRET: here that of a handler. */
+static inline void unblock_nmis(void)
+{
+	fault_of("ud2");
+}
+
 /*
  * The address at which to go on after an exception at ip, 0 if the table has
  * none. Sorts the table at the first call.

@@ -105,11 +105,6 @@ u32 apic_run(struct apic *a, const void *code, ulong flags)
 	return vmx_run(a->guest);
 }
 
-void apic_unblock_nmis(void)
-{
-	fault_of("ud2");
-}
-
 void apic_fill(struct apic *a)
 {
 	for (unsigned int offset = 0; offset < PAGE_SIZE; offset += 4) {

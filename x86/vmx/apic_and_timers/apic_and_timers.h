@@ -49,12 +49,6 @@ struct apic *apic_guest(const void *code, const u32 *controls);
 /* Runs code from here on, its interrupt flag as told; the page stays. */
 u32 apic_run(struct apic *apic, const void *code, ulong flags);
 
-/*
- * Ends blocking by NMI, which L1 has after an exit of an L2 that had it: by the IRET of a handler.
- * "Updating Non-Register State" of VM exits
- */
-void apic_unblock_nmis(void);
-
 /* Fills both pages: each word tells which it is and its offset. */
 void apic_fill(struct apic *apic);
 #define PAGE_WORD(offset)   (0x5a000000u | (offset))

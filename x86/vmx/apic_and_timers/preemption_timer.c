@@ -287,7 +287,7 @@ static void test_zero(void)
 		}
 		set_zero(z);
 		vmx_run(a->guest);
-		apic_unblock_nmis();
+		unblock_nmis();
 		check_exit(a->guest, z->exit, "exit");
 		check_equal(vmcs_read(VMCS_GUEST_RIP),
 			    z->injected ? l2_handler(&a->events, 0x62) : (ulong)hlts, "rip");

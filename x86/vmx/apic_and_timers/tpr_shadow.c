@@ -213,7 +213,7 @@ static void test_entry(void)
 			vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, e->blocking);
 			vmcs_write(VMCS_GUEST_ACTIVITY_STATE, e->activity);
 			vmx_run(a->guest);
-			apic_unblock_nmis();
+			unblock_nmis();
 			check_exit(a->guest, below ? EXIT_TPR_BELOW_THRESHOLD : EXIT_VMCALL,
 				   "exit");
 			check_equal(vmcs_read(VMCS_GUEST_RIP),

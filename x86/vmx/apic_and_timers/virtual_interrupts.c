@@ -128,7 +128,7 @@ static void test_blocking(void)
 		vmcs_write(VMCS_GUEST_RFLAGS, EFLAGS_FIXED | b->flags);
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, b->blocking);
 		vmx_run(a->guest);
-		apic_unblock_nmis();
+		unblock_nmis();
 		if (b->delivered) {
 			check_delivered(a, 0x51, 0, "delivered");
 			check_equal(apic_return_address() - (ulong)b->code, b->from, "from");

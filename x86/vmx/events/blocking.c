@@ -98,6 +98,7 @@ static void test_nmi_window(void)
 
 	if (!vmx_needs(VMX_PIN_VIRTUAL_NMIS) || !vmx_needs(VMX_PRIMARY_NMI_WINDOW_EXITING))
 		return;
+	open_nmis();
 	e = events_new(&PLACE_HERE, nops);
 	vmx_set(VMX_PIN_NMI_EXITING);
 	vmx_set(VMX_PIN_VIRTUAL_NMIS);

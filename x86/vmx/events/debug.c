@@ -191,7 +191,7 @@ static void test_before_windows(void)
 
 	if (!vmx_needs(VMX_PIN_VIRTUAL_NMIS) || !vmx_needs(VMX_PRIMARY_NMI_WINDOW_EXITING))
 		return;
-	unblock_nmis();
+	open_nmis();
 	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct events *e = debugged(nops, false, NO_BREAKPOINT);
 

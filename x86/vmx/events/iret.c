@@ -11,8 +11,8 @@
  * nothing is, when bit 12 is undefined. The fault of another instruction unblocks nothing.
  */
 #include "control.h"
+#include "events.h"
 #include "paging.h"
-#include "vmx/test.h"
 
 #define BAD_SELECTOR  0xfff8
 #define HIDDEN_LINEAR 0xd0000000ul
@@ -93,20 +93,6 @@ static bool has_controls(unsigned int i)
 	return true;
 }
 
-/*
- * An exit leaves NMIs blocked in L1 if they were in L2 ("Updating Non-Register State"): an IRET
- * unblocks them, here that of an exception's handler; and one of L2 virtual NMIs, which should not
- * outlast an exit. So no row has to do with the one before.
- */
-static void unblock_nmis(struct vmx_guest *guest)
-{
-	if (has_controls(VIRTUAL_NMIS)) {
-		prepare_with(guest, &faults[GP], VIRTUAL_NMIS, true);
-		vmx_run(guest);
-	}
-	fault_of("ud2");
-}
-
 static void run_row(struct vmx_guest *guest, const struct fault_of *fault, unsigned int i,
 		    bool blocked)
 {
@@ -114,7 +100,7 @@ static void run_row(struct vmx_guest *guest, const struct fault_of *fault, unsig
 	u32 field = fault->ept ? VMCS_EXIT_QUALIFICATION : VMCS_VM_EXIT_INTERRUPTION_INFORMATION;
 	bool ok;
 
-	unblock_nmis(guest);
+	open_nmis();
 	prepare_with(guest, fault, i, blocked);
 	vmx_run(guest);
 	if (fault->ept)
@@ -151,7 +137,7 @@ static void test_faults(const void *argument)
 				check_skip("the CPU does not allow the controls", "exit");
 			prefix_pop();
 		}
-	unblock_nmis(guest);
+	open_nmis();
 	vmx_check_invariants();
 }
 
@@ -170,7 +156,7 @@ static void test_entry(void)
 			check_skip("the CPU does not allow the controls", "%s", controls[i].name);
 			continue;
 		}
-		unblock_nmis(guest);
+		open_nmis();
 		for (unsigned int blocked = 2; blocked-- > 0;) {
 			prepare_with(guest, &faults[GP_OTHER], i, blocked);
 			vmx_run(guest);
@@ -181,6 +167,6 @@ static void test_entry(void)
 				    blocked ? "blocked" : "then-not");
 		}
 	}
-	unblock_nmis(guest);
+	open_nmis();
 }
 VMX_SUBTEST("nmi-blocking-of-entry", test_entry);

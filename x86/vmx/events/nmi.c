@@ -46,7 +46,7 @@ static bool has_nmis(void)
 		return false;
 	apic_enable();
 	trap_set_handler(VECTOR_NMI, count_nmi);
-	unblock_nmis();
+	open_nmis();
 	nmis = 0;
 	return true;
 }

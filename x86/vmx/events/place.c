@@ -175,3 +175,28 @@ void not_intercepted(u8 vector)
 {
 	vmcs_write(VMCS_EXCEPTION_BITMAP, vmcs_read(VMCS_EXCEPTION_BITMAP) & ~(1u << vector));
 }
+
+#ifdef __x86_64__
+L2_CODE(returns, "mov %rsp, %rax\n mov %ss, %ecx\n push %rcx\n push %rax\n pushf\n mov %cs, %ecx\n"
+		 "push %rcx\n lea 1f(%rip), %rax\n push %rax\n iretq\n 1: hlt");
+#else
+L2_CODE(returns, "pushf\n push %cs\n push $1f\n iret\n 1: hlt");
+#endif
+
+void open_nmis(void)
+{
+	static struct vmx_guest *guest;
+
+	unblock_nmis();
+	if (!vmx_allows(VMX_PIN_VIRTUAL_NMIS))
+		return;
+	if (!guest)
+		guest = vmx_guest(L2_NATIVE, returns);
+	else
+		vmx_guest_again(guest, L2_NATIVE, returns);
+	vmx_set(VMX_PIN_NMI_EXITING);
+	vmx_set(VMX_PIN_VIRTUAL_NMIS);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, BLOCKING_BY_NMI);
+	vmx_run(guest);
+	unblock_nmis();
+}

@@ -105,23 +105,6 @@ static void set_up(void)
 	trap_set_handler(VECTOR_NMI, on_nmi);
 }
 
-/* IRET to here: NMIs are no longer blocked. */
-static void unblock_nmi(void)
-{
-#ifdef __x86_64__
-	asm volatile("mov %%rsp, %%rax\n pushq %[ss]\n push %%rax\n pushf\n pushq %[cs]\n"
-		     "lea 1f(%%rip), %%rax\n push %%rax\n iretq\n1:"
-		     :
-		     : [ss] "i"(KERNEL_DS), [cs] "i"(KERNEL_CS)
-		     : "rax", "memory", "cc");
-#else
-	asm volatile("pushf\n push %[cs]\n push $1f\n iret\n1:"
-		     :
-		     : [cs] "i"(KERNEL_CS)
-		     : "memory", "cc");
-#endif
-}
-
 /* An exit by what was sent: is the information right? What is left for L1 to do is done. */
 static bool take_exit(u32 reason)
 {
@@ -134,7 +117,7 @@ static bool take_exit(u32 reason)
 		received++;
 		blocked += !!(vmcs_read(VMCS_GUEST_INTERRUPTIBILITY_STATE) & BLOCKING_BY_NMI);
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
-		unblock_nmi();
+		unblock_nmis();
 		return true;
 	}
 	if (reason != EXIT_EXTERNAL_INTERRUPT)

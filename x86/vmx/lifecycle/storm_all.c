@@ -78,8 +78,7 @@ static bool take_exit(struct seat *own, u32 reason)
 	if (storm->delivery == APIC_DELIVERY_FIXED) {
 		apic_eoi();
 	} else {
-		/* The handler's IRET unblocks NMIs, in L1 and then in L2. */
-		fault_of("ud2");
+		unblock_nmis();
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY_STATE, 0);
 	}
 	own->received++;
