@@ -149,3 +149,27 @@ copy_built()
 	run make -q
 	[ "$status" -eq 1 ]
 }
+
+@test "what is run is the source as it is, though its image was copied before make was asked" {
+	copy_built "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	ACCEL=tcg run ./run_tests.sh hello
+	ended_with 0 "PASS hello.x86_64"
+	sleep 0.01
+	sed -i 's/check(/&!/' x86/hello.c
+	ACCEL=tcg run ./run_tests.sh hello
+	ended_with 1 "FAIL hello.x86_64"
+}
+
+@test "a test that has no image yet, or a new subtest, is built when it is named" {
+	copy_built "$BATS_TEST_TMPDIR/source"
+	cd "$BATS_TEST_TMPDIR/source"
+	cp x86/hello.c x86/another.c
+	printf '[another]\nfile = another\nmode = x86_64\n' >>unittests.cfg
+	ACCEL=tcg run ./run_tests.sh another
+	ended_with 0 "PASS another.x86_64"
+	sleep 0.01
+	sed -i 's/^SUBTEST("[^"]*"/SUBTEST("new"/' x86/another.c
+	ACCEL=tcg run ./run_tests.sh another:new
+	ended_with 0 "PASS another.x86_64"
+}
