@@ -253,68 +253,43 @@ static bool check_refusal(const struct vmx_guest *guest, unsigned int refusal, c
 					refusal - BY_MSR_LOADING, "%s", id);
 }
 
-/*
- * One row, of those of one field that fail alike: true if it is refused. The field has its old
- * value then; the others are not looked at.
- */
-static bool refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
-		   const char *id)
+void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
+		 const char *id, ...)
 {
 	u64 old = vmcs_read(field), written;
+	char name[ID_SIZE];
 	struct host host;
 	bool refused;
 
+	FORMAT_ID(name, id);
+	save(guest);
 	vmcs_write(field, value);
 	written = vmcs_read(field);
 	host = (struct host){ read_cr0(), read_cr3(), read_cr4(), read_dr7() };
 	run(guest);
-	refused = check_refusal(guest, refusal, id);
+	refused = check_refusal(guest, refusal, name);
 	if (refused && vmcs_read(field) != written)
-		note_change(id, vmcs_field_name(field), written, vmcs_read(field));
+		note_change(name, vmcs_field_name(field), written, vmcs_read(field));
 	if (refused && !guest->world.exited) /* else the invariants see to it */
-		check_host(id, &host);
+		check_host(name, &host);
 	vmcs_write(field, old);
-	if (!refused)
-		restore(guest);
-	return refused;
-}
-
-/* What an entry that fails has changed shows still when others have failed behind it. */
-static void after_refusals(struct vmx_guest *guest, const char *id)
-{
-	check_unchanged(guest, id);
-	check_next_entry(guest, id);
+	if (refused) {
+		check_unchanged(guest, name);
+		check_next_entry(guest, name);
+	}
 	restore(guest);
-}
-
-void must_refuse(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 value,
-		 const char *id, ...)
-{
-	char name[ID_SIZE];
-
-	FORMAT_ID(name, id);
-	save(guest);
-	if (refuse(guest, refusal, field, value, name))
-		after_refusals(guest, name);
 }
 
 void must_refuse_bits(struct vmx_guest *guest, unsigned int refusal, u32 field, u64 bits,
 		      const char *id)
 {
 	u64 value = vmcs_read(field);
-	char name[ID_SIZE];
-	bool refused = false;
 
-	save(guest);
 	bits &= vmcs_field_mask(field);
-	for (unsigned int bit = 0; bit < 64; bit++) {
-		if (!(bits & BIT_ULL(bit)))
-			continue;
-		snprintf(name, sizeof(name), "%s.bit-%u", id, bit);
-		refused |= refuse(guest, refusal, field, value ^ BIT_ULL(bit), name);
-	}
-	if (refused)
-		after_refusals(guest, name);
+	for (unsigned int bit = 0; bit < 64; bit++)
+		if (bits & BIT_ULL(bit))
+			must_refuse(guest, refusal, field, value ^ BIT_ULL(bit), "%s.bit-%u", id,
+				    bit);
 }
 
 void must_enter_bits(struct vmx_guest *guest, u32 field, u64 bits, const char *id)

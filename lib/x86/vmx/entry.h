@@ -8,7 +8,7 @@
  * Besides its rows each such subtest has two checks of all of them: "unchanged", that an entry
  * that failed has left guest-state area and event alone ("VM-Entry Failures During or After Loading
  * Guest State"), and host and exit reason too if it was no exit; and "next-entry", that the next
- * legal one then works. Of bits in a row (must_refuse_bits()) all fail before both are looked at.
+ * legal one then works.
  */
 #ifndef LIB_X86_VMX_ENTRY_H
 #define LIB_X86_VMX_ENTRY_H
